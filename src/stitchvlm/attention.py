@@ -1,0 +1,138 @@
+"""SDPA attention that can be listened to, and the tap that turns what it hears into a guide map.
+
+The guide map needs the attention of a few dozen text rows only, so the model runs on fused SDPA kernels as always and the
+tap computes just those rows beside it. The N x N map of eager attention never exists.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface, AttentionMaskInterface, Cache
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from stitchvlm.reduction import TokenStream
+from stitchvlm.shapes import Bool, Float, Int
+
+TAPPED_SDPA = "stitch_tapped_sdpa"
+"""Name under which transformers knows the tapped attention; without a tap it is plain SDPA."""
+
+_CHUNK_ELEMENTS = 1 << 22  # 16 MiB of float32 probabilities at a time
+
+
+def register_tapped_attention() -> None:
+    """Make :data:`TAPPED_SDPA` known to transformers; the mask function must bear the same name or masks vanish silently."""
+    AttentionInterface.register(TAPPED_SDPA, _tapped_sdpa)
+    AttentionMaskInterface.register(TAPPED_SDPA, sdpa_mask)
+
+
+def _tapped_sdpa(module, query, key, value, attention_mask, tap: "AttentionTap | None" = None, **kwargs):
+    if tap is not None:
+        tap.hear(module.layer_idx, query, key, kwargs["scaling"])
+    return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+
+
+def visible_mask(
+    query_index: Int[Tensor, "batch queries"], key_index: Int[Tensor, "batch keys"], window: int | None = None
+) -> Bool[Tensor, "batch 1 queries keys"]:
+    """Which keys each query may see: real ones, not later than itself, within the sliding window if the layer has one.
+
+    Indices are those of the unpruned prompt, so that a window spans the same text whatever left in between; padding has
+    index -1. A padding query sees everything: its result is never used and must only not be NaN.
+    """
+    query_index, key_index = query_index[:, :, None], key_index[:, None, :]
+    seen = (key_index <= query_index) & (key_index >= 0)
+    if window is not None:
+        seen &= key_index > query_index - window
+    return (seen | (query_index < 0))[:, None]
+
+
+class AttentionTap:
+    """Sums, over layers and heads, the attention that the prompt's tokens receive from chosen rows.
+
+    During prefill the rows are the tokens of each prompt from ``first_query[row]`` on; then every decoded token adds its
+    row. Softmax runs over all keys that a row may see and is summed in float32 (arXiv 2412.03324, equations 1 to 3).
+    Queries of decoded tokens are only kept while decoding goes on; their rows are computed once, in :meth:`finish`.
+
+    Args:
+        prompt: the stream that enters layer 0.
+        first_query: per row the place in the unpadded prompt of the first row that counts.
+        windows: per layer the sliding window in tokens, or None.
+    """
+
+    def __init__(self, prompt: TokenStream, first_query: tuple[int, ...], windows: tuple[int | None, ...]):
+        self._index = prompt.index
+        self._n_prompt = prompt.index.shape[1]
+        self._n_rows = max(length - first for length, first in zip(prompt.lengths, first_query, strict=True))
+        first = torch.tensor(first_query, device=prompt.index.device)
+        self._row_counts = prompt.index[:, self._n_prompt - self._n_rows :] >= first[:, None]
+        self._windows = windows
+        self._scaling: dict[int, float] = {}
+        self._queries: dict[int, list[Tensor]] = {}
+        self.prefill_layers: dict[int, Float[Tensor, "batch prompt"]] = {}
+
+    def hear(
+        self,
+        layer: int,
+        query: Float[Tensor, "batch heads queries dim"],
+        key: Float[Tensor, "batch kv_heads keys dim"],
+        scaling: float,
+    ) -> None:
+        """Called by the attention function of ``layer`` with queries and keys after the rotary embedding."""
+        self._scaling[layer] = scaling
+        if key.shape[2] > self._n_prompt:
+            self._queries.setdefault(layer, []).append(query)
+            return
+        query_index = self._index[:, self._n_prompt - self._n_rows :]
+        seen = visible_mask(query_index, self._index, self._windows[layer]).to(query.device)
+        counts = self._row_counts.to(query.device)
+        total = query.new_zeros(query.shape[0], self._n_prompt, dtype=torch.float32)
+        for rows, probabilities in _row_probabilities(query[:, :, -self._n_rows :], key, seen, scaling):
+            total += torch.einsum("brk,br->bk", probabilities, counts[:, rows].float())
+        self.prefill_layers[layer] = total
+
+    def finish(
+        self, cache: Cache, n_decode_rows: tuple[int, ...]
+    ) -> tuple[Float[Tensor, "batch prompt"], Float[Tensor, "batch steps prompt"]]:
+        """The prefill map, and one map per decoded token that was fed back, both over the tokens of the padded prompt.
+
+        Args:
+            cache: the model's cache, whose layers hold the keys of the whole prompt and of the decoded tokens.
+            n_decode_rows: per row how many decoded tokens count; rows beyond are zero.
+        """
+        device = self._index.device
+        prefill = torch.stack([rows.to(device) for rows in self.prefill_layers.values()]).sum(0)
+        n_steps = max(n_decode_rows)
+        decode = torch.zeros(*prefill.shape[:1], n_steps, self._n_prompt, device=device)
+        steps = torch.arange(n_steps, device=device)
+        query_index = self._index[:, -1:] + 1 + steps
+        key_index = torch.cat([self._index, query_index], dim=1)
+        for layer, queries in self._queries.items():
+            if not n_steps:
+                break
+            keys = cache.layers[layer].keys[:, :, : key_index.shape[1]]
+            query = torch.cat(queries[:n_steps], dim=2)
+            seen = visible_mask(query_index, key_index, self._windows[layer]).to(query.device)
+            for rows, probabilities in _row_probabilities(query, keys, seen, self._scaling[layer]):
+                decode[:, rows] += probabilities[..., : self._n_prompt].to(device)
+        counts = steps < torch.tensor(n_decode_rows, device=device)[:, None]
+        return prefill, decode * counts[..., None]
+
+
+def _row_probabilities(
+    query: Float[Tensor, "batch heads rows dim"],
+    key: Float[Tensor, "batch kv_heads keys dim"],
+    seen: Bool[Tensor, "batch 1 rows keys"],
+    scaling: float,
+) -> Iterator[tuple[slice, Float[Tensor, "batch some_rows keys"]]]:
+    """Attention probabilities summed over heads, a chunk of rows at a time; grouped heads share keys without copies."""
+    batch, heads, n_rows, dim = query.shape
+    kv_heads, n_keys = key.shape[1], key.shape[2]
+    chunk = max(1, _CHUNK_ELEMENTS // (batch * heads * n_keys))
+    for start in range(0, n_rows, chunk):
+        rows = slice(start, min(start + chunk, n_rows))
+        some = query[:, :, rows].reshape(batch, kv_heads, -1, dim)
+        logits = (some @ key.transpose(2, 3)).float().mul_(scaling).view(batch, heads, -1, n_keys)
+        logits.masked_fill_(~seen[:, :, rows], float("-inf"))
+        yield rows, logits.softmax(-1).sum(1)

@@ -1,0 +1,254 @@
+"""The data path of one model: embed -> layers -> reduce -> layers -> decode.
+
+The engine owns the loop over decoder layers. Nothing is patched and no hook is set: the model stays an ordinary
+transformers model.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+from transformers.generation.streamers import BaseStreamer
+
+from stitchvlm.attention import AttentionTap, visible_mask
+from stitchvlm.families.base import VLM, Inputs, Prompt, pad_left
+from stitchvlm.methods.base import ReductionView, TokenReducer
+from stitchvlm.records import Question
+from stitchvlm.reduction import TokenStream
+from stitchvlm.sampling import Sampling, TokenPicker
+from stitchvlm.schedule import Schedule
+from stitchvlm.shapes import Float, Int
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a run takes away: which method, when and how much, with the evidence the method needs."""
+
+    schedule: Schedule
+    reducer: TokenReducer
+    guide: Sequence[Float[Tensor, " n_visual"]] | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class LayerSpan:
+    """A stretch of layers whose caches hold the same tokens.
+
+    Attributes:
+        index: places of the tokens in the unpruned prompt, -1 on padding.
+        n_visual: per row how many of them are visual.
+    """
+
+    layers: range
+    index: Int[Tensor, "batch keys"]
+    padded: bool
+    n_visual: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Prefilled:
+    """A prompt that went through the layers: what decoding goes on from.
+
+    Attributes:
+        logits: of the token that follows each prompt.
+        spans: which tokens each layer's cache holds.
+        kept: per row the ordinals left after the last reduction.
+    """
+
+    prompt: Prompt
+    logits: Float[Tensor, "batch vocabulary"]
+    cache: DynamicCache
+    spans: tuple[LayerSpan, ...]
+    kept: tuple[Int[Tensor, " n_keep"], ...]
+
+    def kept_per_layer(self, row: int) -> tuple[int, ...]:
+        """How many visual tokens each layer of a row computes."""
+        return tuple(span.n_visual[row] for span in self.spans for _ in span.layers)
+
+
+@dataclass(frozen=True, eq=False)
+class Generated:
+    """Per row the generated tokens (end token included), their log probabilities and, if asked for, all raw logits."""
+
+    tokens: tuple[tuple[int, ...], ...]
+    log_probabilities: tuple[tuple[float, ...], ...]
+    logits: Float[Tensor, "batch steps vocabulary"] | None = None
+
+
+class Engine:
+    """Runs one vision-language model. All methods take batches; rows may differ in length, pictures and kept tokens."""
+
+    def __init__(self, vlm: VLM):
+        self.vlm = vlm
+        self.decoder = vlm.family.decoder(vlm)
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.decoder.layers)
+
+    def prepare(self, questions: Sequence[Question], max_tiles: int | None = None) -> Inputs:
+        """Questions to token ids, tiles and layouts."""
+        return self.vlm.family.prepare(self.vlm, questions, max_tiles)
+
+    @torch.inference_mode()
+    def embed(self, inputs: Inputs) -> Prompt:
+        """The vision encoder and the embeddings: a prompt that can enter layer 0."""
+        return self.vlm.family.embed(self.vlm, inputs, self.vlm.family.encode(self.vlm, inputs))
+
+    @torch.inference_mode()
+    def prefill(self, prompt: Prompt, plan: Plan | None = None, tap: AttentionTap | None = None) -> Prefilled:
+        """All layers over the prompt, visual tokens leaving where the plan says so.
+
+        Raises:
+            ValueError: if the plan does not fit the model.
+        """
+        cache = DynamicCache()
+        stream, spans, kept = self._through(prompt, prompt.stream, plan, cache, tap)
+        logits = self.decoder.logits(stream.hidden[:, -1:])[:, 0]
+        return Prefilled(prompt, logits, cache, spans, kept)
+
+    @torch.inference_mode()
+    def decode(
+        self,
+        prefilled: Prefilled,
+        sampling: Sampling,
+        tap: AttentionTap | None = None,
+        streamer: BaseStreamer | None = None,
+        keep_logits: bool = False,
+    ) -> Generated:
+        """Token after token until every row has ended. The cache of ``prefilled`` grows and is spent by this.
+
+        Raises:
+            ValueError: if prompt and answer are longer than the model's context.
+        """
+        self._check_context(prefilled.prompt, sampling)
+        picker = TokenPicker(self.vlm, prefilled.prompt, sampling)
+        logits, all_logits = prefilled.logits, []
+        for step in range(sampling.max_new_tokens):
+            if keep_logits:
+                all_logits.append(logits)
+            tokens = picker.pick(logits)
+            if streamer is not None:
+                streamer.put(tokens.cpu())
+            if picker.done:
+                break
+            logits = self._step(prefilled, tokens, step, tap)
+        if streamer is not None:
+            streamer.end()
+        tokens, logs = zip(*picker.results(), strict=True)
+        return Generated(tokens, logs, torch.stack(all_logits, 1) if keep_logits else None)
+
+    @torch.inference_mode()
+    def score(self, prompt: Prompt, answers: Sequence[Sequence[int]], plan: Plan) -> list[Float[Tensor, "steps vocabulary"]]:
+        """Raw logits of given answers in one teacher-forced pass over prompt and answer, pruned as the plan says.
+
+        Row i of a result is the distribution from which token i of the answer would be drawn.
+        """
+        stream, _, _ = self._through(prompt, prompt.stream.append(self._answer_stream(prompt, answers)), plan, None, None)
+        longest = max(map(len, answers))
+        logits = self.decoder.logits(stream.hidden[:, -longest - 1 : -1])
+        return [row[longest - len(answer) :] for row, answer in zip(logits, answers, strict=True)]
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """Generated tokens as text, special tokens left out."""
+        return self.vlm.tokenizer.decode(list(tokens), skip_special_tokens=True).strip()
+
+    def _through(
+        self, prompt: Prompt, stream: TokenStream, plan: Plan | None, cache: DynamicCache | None, tap: AttentionTap | None
+    ) -> tuple[TokenStream, tuple[LayerSpan, ...], tuple[Int[Tensor, " n_keep"], ...]]:
+        """The stream after all layers and reductions, the spans of layers between them, and what stayed to the end."""
+        present = tuple(torch.arange(layout.n_visual) for layout in prompt.layouts)
+        spans, start, n_longest = [], 0, max(stream.lengths)
+        for layer, n_keep in [*self._steps(prompt, plan), (self.n_layers, None)]:
+            if layer > start:
+                spans.append(
+                    LayerSpan(range(start, layer), stream.index, stream.padded, tuple(len(row) for row in present))
+                )
+                stream = self._run(stream, cache, spans[-1].layers, n_longest, tap)
+            if plan is not None and n_keep is not None:
+                view = ReductionView(prompt.layouts, present, layer, plan.guide, plan.seed)
+                reduction = plan.reducer.reduce(view, n_keep)
+                stream, present, start = reduction.apply(stream, present), reduction.kept, layer
+        return stream, tuple(spans), present
+
+    def _steps(self, prompt: Prompt, plan: Plan | None) -> list[tuple[int, tuple[int, ...]]]:
+        """(layer, tokens to keep per row) of every step; layers depend on the model only, so rows agree on them."""
+        if plan is None:
+            return []
+        rows = [plan.schedule.resolve(self.n_layers, layout.n_visual) for layout in prompt.layouts]
+        return [(steps[0][0], tuple(n_keep for _, n_keep in steps)) for steps in zip(*rows, strict=True)]
+
+    def _run(
+        self, stream: TokenStream, cache: DynamicCache | None, layers: range, n_longest: int, tap: AttentionTap | None
+    ) -> TokenStream:
+        """The stream after ``layers``, whose caches are still empty; ``n_longest`` is the longest row before any reduction.
+
+        Without padding and windows the mask is None, which lets SDPA take its causal flash kernels.
+        """
+        masks: dict[int | None, Tensor | None] = {}
+        for window in {self.decoder.windows[layer] for layer in layers}:
+            needed = stream.padded or _cuts(window, n_longest)
+            masks[window] = visible_mask(stream.index, stream.index, window) if needed else None
+        return replace(stream, hidden=self.decoder.run(stream, cache, layers, masks, tap))
+
+    def _step(
+        self, prefilled: Prefilled, tokens: Int[Tensor, " batch"], step: int, tap: AttentionTap | None
+    ) -> Float[Tensor, "batch vocabulary"]:
+        """Logits after feeding back the ``step``-th generated token of every row."""
+        prompt = prefilled.prompt
+        ends = torch.tensor(prompt.stream.lengths, device=tokens.device)[:, None]
+        answer_index = ends + torch.arange(step + 1, device=tokens.device)
+        stream = TokenStream(
+            hidden=self.decoder.embedding(tokens[:, None]),
+            positions=_answer_positions(prompt, step, 1),
+            index=answer_index[:, -1:],
+            ordinal=torch.full_like(tokens[:, None], -1),
+            lengths=(1,) * len(tokens),
+        )
+        for span in prefilled.spans:
+            key_index = torch.cat([span.index, answer_index], dim=1)
+            masks: dict[int | None, Tensor | None] = {}
+            for window in {self.decoder.windows[layer] for layer in span.layers}:
+                needed = span.padded or _cuts(window, max(prompt.stream.lengths) + step + 1)
+                masks[window] = visible_mask(stream.index, key_index, window) if needed else None
+            stream = replace(stream, hidden=self.decoder.run(stream, prefilled.cache, span.layers, masks, tap))
+        return self.decoder.logits(stream.hidden)[:, 0]
+
+    def _answer_stream(self, prompt: Prompt, answers: Sequence[Sequence[int]]) -> TokenStream:
+        """Given answers as a stream that can follow the prompt's; shorter ones are padded on the left."""
+        device = prompt.token_ids.device
+        ids = pad_left([torch.tensor(answer, dtype=torch.long, device=device) for answer in answers], value=0)
+        lengths = tuple(map(len, answers))
+        n_padding = ids.shape[1] - torch.tensor(lengths, device=device)[:, None]
+        steps = torch.arange(ids.shape[1], device=device) - n_padding
+        ends = torch.tensor(prompt.stream.lengths, device=device)[:, None]
+        return TokenStream(
+            hidden=self.decoder.embedding(ids),
+            positions=_answer_positions(prompt, 0, ids.shape[1]) - n_padding,
+            index=(ends + steps).masked_fill(steps < 0, -1),
+            ordinal=torch.full_like(ids, -1),
+            lengths=lengths,
+        )
+
+    def _check_context(self, prompt: Prompt, sampling: Sampling) -> None:
+        n_prompt = max(prompt.stream.lengths)
+        if n_prompt + sampling.max_new_tokens > self.decoder.max_positions:
+            raise ValueError(
+                f"the prompt has {n_prompt} tokens and the answer may have {sampling.max_new_tokens}, more than the "
+                f"{self.decoder.max_positions} that {self.vlm.source} can hold: use fewer or smaller pictures, a lower "
+                "--max-tiles or a lower --max-new-tokens"
+            )
+
+
+def _cuts(window: int | None, n_tokens: int) -> bool:
+    """Whether a sliding window hides anything in a sequence of that many tokens."""
+    return window is not None and window < n_tokens
+
+
+def _answer_positions(prompt: Prompt, first: int, count: int) -> Int[Tensor, "*axes batch count"]:
+    """Position ids of generated tokens ``first``, ``first + 1``, …; all axes of a multimodal rotary embedding agree on them."""
+    steps = torch.arange(first, first + count, device=prompt.next_position.device)
+    positions = prompt.next_position[:, None] + steps
+    return positions.expand(*prompt.stream.positions.shape[:-1], count)

@@ -1,0 +1,73 @@
+"""The model families, one file each: the only place that knows transformers' model classes.
+
+To add one, write a subclass of :class:`Family` and name it in ``_BUILT_IN``. A package outside this one registers through
+the entry point group ``stitchvlm.families``.
+"""
+
+from importlib.metadata import entry_points
+
+import torch
+
+from stitchvlm.families.base import VLM, Decoder, Family, Inputs, Prompt
+from stitchvlm.families.checkpoint import checkpoint_folder, read_json
+from stitchvlm.families.internvl import InternVL
+
+_BUILT_IN: tuple[type[Family], ...] = (InternVL,)
+
+
+def available_families() -> list[Family]:
+    """Every family, those of other installed packages included."""
+    return [family() for family in _BUILT_IN] + [entry.load()() for entry in entry_points(group="stitchvlm.families")]
+
+
+def load_vlm(
+    source: str, dtype: torch.dtype | None = None, device: str | None = None, device_map: str | dict | None = None
+) -> VLM:
+    """Load a checkpoint from a folder or a hub id.
+
+    Args:
+        dtype: None takes the checkpoint's own.
+        device: where the whole model goes; None takes CUDA if there is any, else the CPU.
+        device_map: accelerate's placement of parts instead of ``device``.
+
+    Raises:
+        ValueError: if the checkpoint is missing, broken or of no supported family, or the device is absent.
+    """
+    folder = checkpoint_folder(source)
+    config = read_json(folder / "config.json")
+    families = available_families()
+    family = next((family for family in families if family.matches(config)), None)
+    if family is None:
+        kind = config.get("model_type") or (config.get("architectures") or ["nothing"])[0]
+        names = ", ".join(family.name for family in families)
+        raise ValueError(f"{source} is a {kind} checkpoint, not a vision-language model of a supported family ({names})")
+    return family.load(source, folder, dtype, device_map if device_map is not None else {"": usable_device(device)})
+
+
+def usable_device(device: str | None) -> str:
+    """``device`` if it is there; None picks CUDA where there is any.
+
+    Raises:
+        ValueError: if the device is unknown or absent.
+    """
+    if device is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"there is no kind of device called {device!r}: use cpu, cuda or cuda:1, for instance") from None
+    absent = kind.type == "cuda" and (kind.index or 0) >= torch.cuda.device_count()
+    if absent or (kind.type not in ("cpu", "cuda") and not _works(kind)):
+        raise ValueError(f"device {device} is not here: {torch.cuda.device_count()} CUDA devices are; use --device cpu")
+    return device
+
+
+def _works(device: torch.device) -> bool:
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, NotImplementedError):
+        return False
+    return device.type != "meta"
+
+
+__all__ = ["VLM", "Decoder", "Family", "Inputs", "InternVL", "Prompt", "available_families", "load_vlm", "usable_device"]

@@ -1,0 +1,184 @@
+"""What a model family has to say about itself. Only the files of this folder know transformers' model classes."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
+
+from stitchvlm.attention import AttentionTap
+from stitchvlm.layout import VisualLayout
+from stitchvlm.records import Question
+from stitchvlm.reduction import TokenStream
+from stitchvlm.shapes import Bool, Float, Int
+
+
+@dataclass(frozen=True, eq=False)
+class VLM:
+    """A loaded vision-language model: ordinary transformers objects and the family that knows how to drive them.
+
+    Attributes:
+        source: the hub id or folder it came from.
+        stop_ids: token ids that end an answer.
+        placeholder_id: token id that stands for one visual token in a prompt.
+    """
+
+    source: str
+    family: "Family"
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    image_processor: Any
+    stop_ids: tuple[int, ...]
+    placeholder_id: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where token ids and embeddings start; under a device map the first part of the model."""
+        return self.model.get_input_embeddings().weight.device
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """A batch of questions as numbers, still on the CPU.
+
+    Attributes:
+        token_ids: per row the prompt with one placeholder id per visual token.
+        pixels: everything the vision encoder sees, rows one after the other; None without pictures.
+        layouts: per row where its visual tokens sit.
+    """
+
+    token_ids: tuple[Int[Tensor, " n_tokens"], ...]
+    pixels: Float[Tensor, "tiles 3 height width"] | None
+    layouts: tuple[VisualLayout, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """A batch ready for the decoder.
+
+    Attributes:
+        stream: the tokens as they enter layer 0.
+        token_ids: their ids, padded like the stream, as logits processors expect them.
+        layouts: per row where its visual tokens sit.
+        next_position: per row the position id of the first generated token.
+    """
+
+    stream: TokenStream
+    token_ids: Int[Tensor, "batch length"]
+    layouts: tuple[VisualLayout, ...]
+    next_position: Int[Tensor, " batch"]
+
+
+@dataclass(frozen=True, eq=False)
+class Decoder:
+    """The language model's parts, driven one stretch of layers at a time.
+
+    Attributes:
+        windows: per layer its sliding window in tokens, None for full attention.
+        max_positions: how many positions the model was made for.
+    """
+
+    layers: nn.ModuleList
+    embedding: nn.Module
+    rotary: nn.Module
+    norm: nn.Module
+    head: nn.Module
+    windows: tuple[int | None, ...]
+    max_positions: int
+
+    def run(
+        self,
+        stream: TokenStream,
+        cache: Cache | None,
+        layers: range,
+        masks: dict[int | None, Bool[Tensor, "batch 1 length keys"] | None],
+        tap: AttentionTap | None = None,
+    ) -> Float[Tensor, "batch length width"]:
+        """The stream's states after ``layers``; ``masks`` holds one mask per window size in use."""
+        hidden = stream.hidden
+        position_embeddings = self.rotary(hidden, stream.positions)
+        for layer in layers:
+            hidden = self.layers[layer](
+                hidden,
+                position_embeddings=position_embeddings,
+                attention_mask=masks[self.windows[layer]],
+                past_key_values=cache,
+                tap=tap,
+            )
+        return hidden
+
+    def logits(self, hidden: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length vocabulary"]:
+        """Next-token logits in float32."""
+        return self.head(self.norm(hidden)).float()
+
+
+class Family(ABC):
+    """A stateless adapter for one kind of model. Adding a family is writing one subclass and naming it in the registry."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def matches(self, config: dict[str, Any]) -> bool:
+        """Whether a checkpoint with this ``config.json`` belongs to the family."""
+
+    @abstractmethod
+    def load(self, source: str, folder: Path, dtype: torch.dtype | None, device_map: str | dict | None) -> VLM:
+        """Load the checkpoint in ``folder``; ``dtype`` None takes the checkpoint's own.
+
+        Raises:
+            ValueError: if the checkpoint is incomplete or broken.
+        """
+
+    @abstractmethod
+    def prepare(self, vlm: VLM, questions: Sequence[Question], max_tiles: int | None) -> Inputs:
+        """Questions to numbers; ``max_tiles`` bounds the tiles per picture, None takes the checkpoint's own bound."""
+
+    @abstractmethod
+    def encode(self, vlm: VLM, inputs: Inputs) -> Float[Tensor, "n_visual width"]:
+        """The vision encoder and projector: one embedding per visual token, rows one after the other."""
+
+    @abstractmethod
+    def embed(self, vlm: VLM, inputs: Inputs, visual: Float[Tensor, "n_visual width"]) -> Prompt:
+        """Text embeddings with the visual ones in their places, padded on the left to one batch."""
+
+    @abstractmethod
+    def decoder(self, vlm: VLM) -> Decoder:
+        """The parts of the language model."""
+
+
+def pad_left(rows: Sequence[Int[Tensor, " length"]], value: int) -> Int[Tensor, "batch longest"]:
+    """Rows of different length as one tensor, ``value`` in front of the shorter ones."""
+    longest = max(len(row) for row in rows)
+    return torch.stack([nn.functional.pad(row, (longest - len(row), 0), value=value) for row in rows])
+
+
+def decoder_windows(text_config: Any) -> tuple[int | None, ...]:
+    """The sliding window of every layer of a text model.
+
+    ``layer_types`` says which layers slide; models without it (Phi-3) slide everywhere if a window is set at all.
+    """
+    window = getattr(text_config, "sliding_window", None)
+    types = getattr(text_config, "layer_types", None) or ["sliding_attention"] * text_config.num_hidden_layers
+    return tuple(window if kind == "sliding_attention" else None for kind in types)
+
+
+def assemble_prompt(
+    inputs: Inputs, visual: Float[Tensor, "n_visual width"], embedding: nn.Module, device: torch.device
+) -> Prompt:
+    """Token embeddings with the visual ones in their places, padded on the left; positions count 0, 1, 2, … in each row."""
+    token_ids = pad_left(inputs.token_ids, value=0).to(device)
+    longest = token_ids.shape[1]
+    lengths = tuple(len(ids) for ids in inputs.token_ids)
+    index = pad_left([torch.arange(n) for n in lengths], value=-1)
+    ordinal = torch.full((len(lengths), longest), -1)
+    for row, layout in enumerate(inputs.layouts):
+        ordinal[row, longest - lengths[row] + layout.index] = torch.arange(layout.n_visual)
+    index, ordinal = index.to(device), ordinal.to(device)
+    hidden = embedding(token_ids)
+    hidden = hidden.masked_scatter((ordinal >= 0)[..., None], visual.to(hidden))
+    stream = TokenStream(hidden, index.clamp(min=0), index, ordinal, lengths)
+    return Prompt(stream, token_ids, inputs.layouts, torch.tensor(lengths, device=device))

@@ -1,0 +1,82 @@
+"""The small model's pass: an answer, how sure it is of it, and the map of what it looked at."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from stitchvlm.attention import AttentionTap
+from stitchvlm.engine import Engine, Plan
+from stitchvlm.families.base import Prompt
+from stitchvlm.methods import Guided
+from stitchvlm.records import Draft, GuideMap
+from stitchvlm.sampling import Sampling
+from stitchvlm.schedule import Schedule
+from stitchvlm.timing import Stopwatch
+
+FirstQuery = Literal["text", "last_visual"]
+"""Where the prompt rows of the guide map begin: at the first text token after the last visual one, which is the paper's
+form, or at the last visual token itself, which is the official release's."""
+
+
+@dataclass(frozen=True, eq=False)
+class GuidePass:
+    """What the small model did with a batch of questions."""
+
+    engine: Engine
+    prompt: Prompt
+    drafts: tuple[Draft, ...]
+
+    def answer_log_probabilities(self, keep: float) -> list[list[float]]:
+        """Log probability of every token of every draft when the small model sees only the share ``keep`` it looked at most.
+
+        One teacher-forced pass over prompt and answer, pruned before layer 0; raw logits, float64. A draft in which the
+        model wrote the picture placeholder is not text that could be fed back: its probability counts as 0.
+        """
+        placeholder = self.engine.vlm.placeholder_id
+        feedable = [placeholder not in draft.tokens for draft in self.drafts]
+        answers = [draft.tokens if ok else (0,) for draft, ok in zip(self.drafts, feedable, strict=True)]
+        guide = [draft.guide.scores for draft in self.drafts]
+        logits = self.engine.score(self.prompt, answers, Plan(Schedule.single(keep, 0), Guided(), guide))
+        return [
+            row.double().log_softmax(-1)[range(len(answer)), list(answer)].tolist() if ok else [-math.inf]
+            for row, answer, ok in zip(logits, answers, feedable, strict=True)
+        ]
+
+
+def run_guide(
+    engine: Engine,
+    prompt: Prompt,
+    sampling: Sampling,
+    guide_tokens: int | None = None,
+    first_query: FirstQuery = "text",
+    watch: Stopwatch | None = None,
+) -> GuidePass:
+    """Draft an answer greedily and collect the guide map on the way (arXiv 2412.03324, equations 1 to 3).
+
+    Args:
+        sampling: of the answer that is wanted; the draft takes its length limits and stays greedy.
+        guide_tokens: a tighter limit for the draft alone. A draft that it cuts short can only guide.
+        first_query: which prompt rows count.
+
+    Differs from the paper: ``first_query="text"`` is the paper's form, its official release uses ``"last_visual"``.
+    """
+    watch = watch or Stopwatch()
+    limit = min(sampling.max_new_tokens, guide_tokens or sampling.max_new_tokens)
+    greedy = replace(sampling, temperature=0.0, max_new_tokens=limit)
+    offset = 0 if first_query == "text" else 1
+    first = tuple(max(layout.first_text_after_visual - offset, 0) for layout in prompt.layouts)
+    tap = AttentionTap(prompt.stream, first, engine.decoder.windows)
+    with watch.stage("small_prefill"):
+        prefilled = engine.prefill(prompt, tap=tap)
+    with watch.stage("small_decode"):
+        generated = engine.decode(prefilled, greedy, tap=tap)
+        prefill, decode = tap.finish(prefilled.cache, tuple(len(tokens) - 1 for tokens in generated.tokens))
+    drafts = []
+    for row, layout in enumerate(prompt.layouts):
+        tokens = generated.tokens[row]
+        place = layout.index.to(prefill.device) + prefill.shape[1] - prompt.stream.lengths[row]
+        guide = GuideMap(layout, prefill[row, place].cpu(), decode[row, : len(tokens) - 1, place].cpu())
+        complete = limit == sampling.max_new_tokens or tokens[-1] in engine.vlm.stop_ids
+        drafts.append(Draft(tokens, engine.text(tokens), generated.log_probabilities[row], guide, complete))
+    return GuidePass(engine, prompt, tuple(drafts))

@@ -1,0 +1,22 @@
+"""Random pruning: the floor that every method has to beat."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stitchvlm.methods.base import ReductionView, TokenScorer
+from stitchvlm.shapes import Float
+
+
+@dataclass(frozen=True)
+class Random(TokenScorer):
+    """Keep visual tokens drawn uniformly at random, from the run's seed: the same seed keeps the same tokens."""
+
+    name = "random"
+    paper = "baseline, no paper"
+
+    def score(self, view: ReductionView) -> Sequence[Float[Tensor, " n_visual"]]:
+        generator = torch.Generator().manual_seed(view.seed)
+        return [torch.rand(layout.n_visual, generator=generator) for layout in view.layouts]

@@ -1,0 +1,102 @@
+"""Which tokens stay between two decoder layers. The only place where tokens are gathered."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stitchvlm.shapes import Bool, Float, Int
+
+
+@dataclass(frozen=True, eq=False)
+class TokenStream:
+    """What flows through the decoder layers: the tokens of a batch, padded on the left, with all that must stay in step.
+
+    Attributes:
+        hidden: one state per token.
+        positions: position ids that the rotary embedding sees; they never change when other tokens leave.
+            A leading axis of 3 holds the rows of a multimodal rotary embedding.
+        index: place of each token in its own unpadded prompt before anything left; -1 on padding.
+        ordinal: number of the visual token in its row's layout; -1 for text and padding.
+        lengths: real tokens per row, known on the host so that no device has to be asked.
+    """
+
+    hidden: Float[Tensor, "batch length width"]
+    positions: Int[Tensor, "*axes batch length"]
+    index: Int[Tensor, "batch length"]
+    ordinal: Int[Tensor, "batch length"]
+    lengths: tuple[int, ...]
+
+    @property
+    def padded(self) -> bool:
+        return min(self.lengths) != self.hidden.shape[1]
+
+    def select(self, stay_mask: Bool[Tensor, "batch length"], lengths: tuple[int, ...]) -> "TokenStream":
+        """The tokens where ``stay_mask`` is True, in their order; ``lengths`` says how many of each row that are."""
+        n_longest, device = max(lengths), stay_mask.device
+        place = stay_mask.to(torch.uint8).sort(dim=1, stable=True).indices[:, stay_mask.shape[1] - n_longest :]
+        n_padding = n_longest - torch.tensor(lengths, device=device)
+        padding_mask = torch.arange(n_longest, device=device) < n_padding[:, None]
+        hidden_place = place.to(self.hidden.device)[..., None].expand(-1, -1, self.hidden.shape[-1])
+        return TokenStream(
+            hidden=self.hidden.gather(1, hidden_place),
+            positions=self.positions.gather(-1, place.expand(*self.positions.shape[:-1], -1)),
+            index=self.index.gather(1, place).masked_fill(padding_mask, -1),
+            ordinal=self.ordinal.gather(1, place).masked_fill(padding_mask, -1),
+            lengths=lengths,
+        )
+
+    def append(self, other: "TokenStream") -> "TokenStream":
+        """Each row of ``other`` behind the same row of this one, padding moved to the left again."""
+        index = torch.cat([self.index, other.index], dim=1)
+        joined = TokenStream(
+            hidden=torch.cat([self.hidden, other.hidden.to(self.hidden)], dim=1),
+            positions=torch.cat([self.positions, other.positions], dim=-1),
+            index=index,
+            ordinal=torch.cat([self.ordinal, other.ordinal], dim=1),
+            lengths=tuple(a + b for a, b in zip(self.lengths, other.lengths, strict=True)),
+        )
+        return joined.select(index >= 0, joined.lengths) if self.padded or other.padded else joined
+
+
+@dataclass(frozen=True, eq=False)
+class Reduction:
+    """The decision of a method: which visual tokens of every row stay. Text always stays.
+
+    Attributes:
+        kept: per row the ordinals that stay, ascending.
+    """
+
+    kept: tuple[Int[Tensor, " n_keep"], ...]
+
+    @classmethod
+    def top(
+        cls,
+        scores: Sequence[Float[Tensor, " n_visual"]],
+        n_keep: Sequence[int],
+        present: Sequence[Int[Tensor, " n_present"]],
+    ) -> "Reduction":
+        """Keep the ``n_keep[row]`` best-scored of the visual tokens still ``present``; among equals the first ones stay."""
+        kept = []
+        for row_scores, n_row, row_present in zip(scores, n_keep, present, strict=True):
+            row_present = row_present.to(row_scores.device)
+            best = row_scores[row_present].argsort(descending=True, stable=True)[:n_row]
+            kept.append(row_present[best.sort().values])
+        return cls(tuple(kept))
+
+    def apply(self, stream: TokenStream, present: Sequence[Int[Tensor, " n_present"]]) -> TokenStream:
+        """The stream without those of the ``present`` visual tokens that do not stay; positions are untouched."""
+        n_ordinals = 1 + max((int(row[-1]) for row in present if len(row)), default=-1)
+        device = stream.ordinal.device
+        stays = torch.zeros(len(self.kept), n_ordinals + 1, dtype=torch.bool, device=device)
+        stays[:, n_ordinals] = True  # the column of every token that is not visual
+        for row, kept in enumerate(self.kept):
+            stays[row, kept.to(device)] = True
+        column = stream.ordinal.masked_fill(stream.ordinal < 0, n_ordinals)
+        stay_mask = stays.gather(1, column) & (stream.index >= 0)
+        lengths = tuple(
+            length - len(before) + len(after)
+            for length, before, after in zip(stream.lengths, present, self.kept, strict=True)
+        )
+        return stream.select(stay_mask, lengths)

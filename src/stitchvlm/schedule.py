@@ -1,0 +1,107 @@
+"""At which layer visual tokens leave, and how many stay. All rounding of settings into counts happens here."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PruneStep:
+    """One reduction: before layer ``at``, the share ``keep`` of the prompt's visual tokens stays.
+
+    ``at`` is a layer number (int) or a share of the depth (float); both count from the first decoder layer, 0.
+    """
+
+    at: int | float
+    keep: float
+
+    def __post_init__(self):
+        if not 0 <= self.keep <= 1:
+            raise ValueError(f"keep must be a share between 0 and 1 of the visual tokens, not {self.keep}")
+        if isinstance(self.at, float) and not 0 <= self.at < 1:
+            raise ValueError(f"a layer given as a share of the depth must lie in [0, 1), not {self.at}")
+        if self.at < 0:
+            raise ValueError(f"layer must be 0 or more, not {self.at}")
+
+    def layer(self, n_layers: int) -> int:
+        """The decoder layer before which this step reduces, ``int(n_layers * at)`` for a share, as in the official release."""
+        layer = int(n_layers * self.at) if isinstance(self.at, float) else self.at
+        if layer >= n_layers:
+            raise ValueError(f"layer {layer} is beyond the model, which has layers 0 to {n_layers - 1}")
+        return layer
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The reductions of one run in the order of their layers; no steps means that every visual token stays throughout."""
+
+    steps: tuple[PruneStep, ...] = ()
+
+    @classmethod
+    def single(cls, keep: float, layer: int | float) -> "Schedule":
+        """Keep the share ``keep`` from ``layer`` on: the paper's (r, K)."""
+        check_keep(keep)
+        return cls((PruneStep(layer, keep),))
+
+    @classmethod
+    def for_average(cls, keep: float, n_layers: int) -> "Schedule":
+        """The schedule whose retention, averaged over the layers, is ``keep``: how the paper names its settings.
+
+        The paper prunes at a share f of the depth and keeps the same share f from there on, which averages to
+        f + (1 - f) f. Here K is the layer of that f and r then meets the asked average exactly, so that 9 % is 9 % on a
+        shallow model too.
+
+        Differs from the paper: there f and r are fixed (0.05, 0.2, 0.4) and the average follows from the depth.
+
+        Raises:
+            ValueError: if ``keep`` is not in (0, 1].
+        """
+        check_keep(keep)
+        if keep == 1:
+            return cls()
+        layer = int(n_layers * (1 - math.sqrt(1 - keep)))
+        return cls.single(min(1.0, (keep * n_layers - layer) / (n_layers - layer)), layer)
+
+    def resolve(self, n_layers: int, n_visual: int) -> tuple[tuple[int, int], ...]:
+        """``(layer, n_keep)`` of every step on a model of ``n_layers`` and a prompt of ``n_visual`` visual tokens.
+
+        ``n_keep = int(n_visual * keep)`` as in the official release; it may be 0.
+
+        Raises:
+            ValueError: if a layer lies beyond the model, or steps come out of order or keep more than the one before.
+        """
+        resolved = tuple((step.layer(n_layers), int(n_visual * step.keep)) for step in self.steps)
+        for (layer, n_keep), (next_layer, next_keep) in zip(resolved, resolved[1:], strict=False):
+            if next_layer <= layer or next_keep > n_keep:
+                raise ValueError(f"steps must go deeper and keep ever fewer tokens, not {resolved}")
+        return resolved
+
+    def average_retention(self, n_layers: int, n_visual: int) -> float:
+        """Share of (layer, visual token) pairs that are computed, after rounding: ``(K + (L - K) n_keep / n_visual) / L``."""
+        if n_visual == 0:
+            return 1.0
+        kept, layer, n_now = 0, 0, n_visual
+        for next_layer, n_keep in self.resolve(n_layers, n_visual):
+            kept += (next_layer - layer) * n_now
+            layer, n_now = next_layer, n_keep
+        return (kept + (n_layers - layer) * n_now) / (n_layers * n_visual)
+
+
+def check_keep(keep: float) -> None:
+    """Raise a ValueError unless ``keep`` is a share in (0, 1]."""
+    if not 0 < keep <= 1:
+        raise ValueError(f"keep must be a share in (0, 1], such as 0.09 or 9%, not {keep}")
+
+
+def parse_keep(text: str | float) -> float:
+    """Read a share written as ``0.09`` or ``9%``.
+
+    Raises:
+        ValueError: if it is no number or not in (0, 1].
+    """
+    number = str(text).strip()
+    try:
+        keep = float(number[:-1]) / 100 if number.endswith("%") else float(number)
+    except ValueError:
+        raise ValueError(f"keep must be a share such as 0.09 or 9%, not {text!r}") from None
+    check_keep(keep)
+    return keep

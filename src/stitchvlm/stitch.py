@@ -1,0 +1,194 @@
+"""The front door: load a pair of models and ask them about pictures."""
+
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import Any
+
+import torch
+from transformers.generation.streamers import BaseStreamer
+
+from stitchvlm.cascade import Cascade
+from stitchvlm.engine import Engine
+from stitchvlm.exits import ExitPolicy, SmallEarlyExit, parse_exit
+from stitchvlm.families import load_vlm
+from stitchvlm.guide import FirstQuery, GuidePass
+from stitchvlm.images import load_image
+from stitchvlm.methods import TokenReducer, make_method
+from stitchvlm.models import pair_path, recommended_exit
+from stitchvlm.records import Answer, Question
+from stitchvlm.sampling import Sampling
+from stitchvlm.schedule import Schedule, parse_keep
+from stitchvlm.timing import Stopwatch
+
+
+class Stitch:
+    """A large vision-language model that a small one guides, and spares where it can.
+
+    Build it with :meth:`from_pretrained`, then call it::
+
+        vlm = Stitch.from_pretrained(small="OpenGVLab/InternVL3-1B-hf", large="OpenGVLab/InternVL3-38B-hf", keep=0.09, exit=0.9)
+        answer = vlm("What is written on the bag?", image="bag.jpg")
+        print(answer.text, answer.answered_by)
+    """
+
+    def __init__(self, cascade: Cascade, sampling: Sampling, trace: bool = False):
+        self.cascade = cascade
+        self.sampling = sampling
+        self._trace = trace
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        small: str | None = None,
+        large: str | None = None,
+        *,
+        keep: float | str = 0.09,
+        layer: int | None = None,
+        method: str | TokenReducer | None = "guided",
+        exit: float | str | ExitPolicy | None = None,
+        device: str | None = None,
+        small_device: str | None = None,
+        device_map: str | dict | None = None,
+        dtype: torch.dtype | str | None = None,
+        lazy_large: bool = False,
+        guide_tokens: int | None = None,
+        first_query: FirstQuery = "text",
+        max_tiles: int | None = None,
+        sampling: Sampling | None = None,
+        trace: bool = False,
+    ) -> "Stitch":
+        """Load both models; without ``small`` and ``large`` the embedded pair.
+
+        Args:
+            small: hub id or folder of the guide.
+            large: hub id or folder of the model that answers.
+            keep: the share of visual tokens that stays, averaged over the large model's layers; with ``layer`` given, the
+                share that stays from that layer on.
+            layer: decoder layer (from 0) before which tokens leave.
+            method: name of a method, a method object, or None to keep all visual tokens.
+            exit: a threshold in [0, 1], ``"never"``, ``"always"`` or a policy. None takes the embedded pair's own
+                recommendation, and ``"never"`` for other pairs.
+            device: where the large model runs; None takes CUDA if there is any.
+            small_device: where the small one runs; None takes ``device``.
+            device_map: accelerate's placement for the large model, instead of ``device``.
+            dtype: such as ``torch.bfloat16`` or ``"bfloat16"``; None takes the checkpoints' own.
+            lazy_large: load the large model only when it is first needed.
+            guide_tokens: limit for the draft, below that of the answer.
+            first_query: where the prompt rows of the guide map begin.
+            max_tiles: most tiles per picture.
+            sampling: how answers are generated; None takes at most 64 tokens, greedily.
+            trace: wait for the device between stages, so that the seconds of each are exact.
+
+        Raises:
+            ValueError: if a setting or a checkpoint cannot be used; the message names it and the way out.
+        """
+        if (small is None) != (large is None):
+            raise ValueError("give both --small and --large, or neither for the embedded pair")
+        if small is None or large is None:
+            small, large = str(pair_path("small")), str(pair_path("large"))
+            exit = recommended_exit() if exit is None else exit
+        policy = exit if isinstance(exit, ExitPolicy) else parse_exit("never" if exit is None else exit)
+        reducer = make_method(method) if isinstance(method, str) else method
+        if max_tiles is not None and max_tiles < 1:
+            raise ValueError(f"max_tiles must be at least 1, not {max_tiles}")
+        if guide_tokens is not None and guide_tokens < 1:
+            raise ValueError(f"guide_tokens must be at least 1, not {guide_tokens}")
+        schedule = _schedule(parse_keep(keep), layer)
+        dtype = _dtype(dtype)
+        small_engine = Engine(load_vlm(small, dtype, small_device or device))
+        large_engine = cache(lambda: _checked(Engine(load_vlm(large, dtype, device, device_map)), schedule))
+        if not lazy_large:
+            large_engine()
+        cascade = Cascade(small_engine, large_engine, policy, reducer, schedule, guide_tokens, first_query, max_tiles)
+        return cls(cascade, sampling or Sampling(), trace)
+
+    def __call__(
+        self,
+        question: str | None = None,
+        image: Any = None,
+        *,
+        system: str | None = None,
+        messages: Sequence[dict[str, Any]] | None = None,
+        sampling: Sampling | None = None,
+        streamer: BaseStreamer | None = None,
+    ) -> Answer:
+        """Answer one question.
+
+        Args:
+            question: the text; use ``messages`` instead for a whole chat.
+            image: a path, PIL image or array, or a list of them.
+            system: a system message in place of the checkpoint's own.
+            messages: a chat in transformers' form, pictures as ``{"type": "image", "image": …}``.
+
+        Raises:
+            ValueError: if the question or a picture cannot be used.
+        """
+        asked = make_question(question, image, system, messages)
+        return self.answer([asked], sampling, streamer)[0]
+
+    def answer(
+        self, questions: Sequence[Question], sampling: Sampling | None = None, streamer: BaseStreamer | None = None
+    ) -> list[Answer]:
+        """Answer a batch of questions made by :func:`make_question`."""
+        return self.cascade.answer(questions, sampling or self.sampling, streamer, Stopwatch(self._trace))
+
+    def guide(self, image: Any, question: str, system: str | None = None) -> GuidePass:
+        """The small model's pass alone: its draft and guide map, for use with another engine.
+
+        Returns:
+            a pass whose ``drafts[0].guide.scores`` holds one importance per visual token and ``drafts[0].text`` the draft.
+        """
+        return self.cascade.look([make_question(question, image, system)], self.sampling, Stopwatch(self._trace))
+
+
+def make_question(
+    question: str | None = None,
+    image: Any = None,
+    system: str | None = None,
+    messages: Sequence[dict[str, Any]] | None = None,
+) -> Question:
+    """A question with its pictures decoded.
+
+    Raises:
+        ValueError: if it is empty, gives both text and messages, or a picture cannot be read.
+    """
+    if messages is not None:
+        if question is not None or image is not None or system is not None:
+            raise ValueError("give either messages, or a question with its image and system message, not both")
+        pictures = [
+            load_image(part.get("image", part.get("path")))
+            for message in messages
+            if not isinstance(message["content"], str)
+            for part in message["content"]
+            if part["type"] == "image"
+        ]
+        return Question(images=tuple(pictures), messages=tuple(messages))
+    if question is None or not question.strip():
+        raise ValueError("the question is empty: ask something about the picture")
+    sources = [] if image is None else list(image) if isinstance(image, list | tuple) else [image]
+    return Question(question, tuple(load_image(source) for source in sources), system)
+
+
+def _schedule(keep: float, layer: int | None) -> Callable[[int], Schedule]:
+    if layer is not None and layer < 0:
+        raise ValueError(f"layer must be 0 or more, not {layer}")
+    return partial(Schedule.for_average, keep) if layer is None else lambda n_layers: Schedule.single(keep, layer)
+
+
+def _checked(engine: Engine, schedule: Callable[[int], Schedule]) -> Engine:
+    """The engine, once the schedule is known to fit its depth."""
+    schedule(engine.n_layers).resolve(engine.n_layers, 1)
+    return engine
+
+
+def _dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
+    if dtype is None or isinstance(dtype, torch.dtype):
+        return dtype
+    names = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+    names |= {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+    if dtype == "auto":
+        return None
+    if dtype not in names:
+        raise ValueError(f"dtype must be one of auto, {', '.join(names)}, not {dtype!r}")
+    return names[dtype]
+
