@@ -152,7 +152,9 @@ class Engine:
         return [row[longest - len(answer) :] for row, answer in zip(logits, answers, strict=True)]
 
     def text(self, tokens: Sequence[int]) -> str:
-        """Generated tokens as text, special tokens left out."""
+        """Generated tokens as text, special tokens left out; empty for a model without tokenizer."""
+        if self.vlm.tokenizer is None:
+            return ""
         return self.vlm.tokenizer.decode(list(tokens), skip_special_tokens=True).strip()
 
     def _through(

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import Cache
 
 from stitchvlm.attention import AttentionTap
 from stitchvlm.layout import VisualLayout
@@ -23,14 +23,16 @@ class VLM:
 
     Attributes:
         source: the hub id or folder it came from.
+        model: the ``PreTrainedModel`` that generates.
+        tokenizer: None for a bare model that only ever sees and gives token ids.
         stop_ids: token ids that end an answer.
         placeholder_id: token id that stands for one visual token in a prompt.
     """
 
     source: str
     family: "Family"
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
+    model: Any
+    tokenizer: Any
     image_processor: Any
     stop_ids: tuple[int, ...]
     placeholder_id: int

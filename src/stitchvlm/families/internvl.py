@@ -37,11 +37,9 @@ class InternVL(Family):
             model = load_weights(InternVLForConditionalGeneration, folder, dtype, device_map)
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
             image_processor = GotOcr2ImageProcessorPil.from_pretrained(folder)
-        register_tapped_attention()
-        model.set_attn_implementation({"": "sdpa", "text_config": TAPPED_SDPA, "vision_config": "sdpa"})
         stops = stop_token_ids(model.generation_config, tokenizer)
         placeholder_id = tokenizer.convert_tokens_to_ids(tokenizer.context_image_token)
-        return VLM(source, self, model.eval(), tokenizer, image_processor, stops, placeholder_id)
+        return VLM(source, self, tap_language_model(model), tokenizer, image_processor, stops, placeholder_id)
 
     def prepare(self, vlm: VLM, questions: Sequence[Question], max_tiles: int | None) -> Inputs:
         rows = [self._prepare_one(vlm, question, max_tiles) for question in questions]
@@ -110,6 +108,13 @@ class InternVL(Family):
             return 1, 1
         tile = (processor.size["height"], processor.size["width"])
         return get_optimal_tiled_canvas((height, width), tile, processor.min_patches, most)
+
+
+def tap_language_model(model: InternVLForConditionalGeneration) -> InternVLForConditionalGeneration:
+    """The model with SDPA everywhere, its language model's being the kind that can be listened to."""
+    register_tapped_attention()
+    model.set_attn_implementation({"": "sdpa", "text_config": TAPPED_SDPA, "vision_config": "sdpa"})
+    return model.eval()
 
 
 def tiled_layout(
