@@ -5,7 +5,7 @@ transformers model.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -146,7 +146,7 @@ class Engine:
 
         Row i of a result is the distribution from which token i of the answer would be drawn.
         """
-        stream, _, _ = self._through(prompt, prompt.stream.append(self._answer_stream(prompt, answers)), plan, None, None)
+        stream, _, _ = self._through(prompt, prompt.stream.append(self.answer_stream(prompt, answers)), plan, None, None)
         longest = max(map(len, answers))
         logits = self.decoder.logits(stream.hidden[:, -longest - 1 : -1])
         return [row[longest - len(answer) :] for row, answer in zip(logits, answers, strict=True)]
@@ -193,7 +193,7 @@ class Engine:
         for window in {self.decoder.windows[layer] for layer in layers}:
             needed = stream.padded or _cuts(window, n_longest)
             masks[window] = visible_mask(stream.index, stream.index, window) if needed else None
-        return replace(stream, hidden=self.decoder.run(stream, cache, layers, masks, tap))
+        return stream.with_hidden(self.decoder.run(stream, cache, layers, masks, tap))
 
     def _step(
         self, prefilled: Prefilled, tokens: Int[Tensor, " batch"], step: int, tap: AttentionTap | None
@@ -215,10 +215,10 @@ class Engine:
             for window in {self.decoder.windows[layer] for layer in span.layers}:
                 needed = span.padded or _cuts(window, max(prompt.stream.lengths) + step + 1)
                 masks[window] = visible_mask(stream.index, key_index, window) if needed else None
-            stream = replace(stream, hidden=self.decoder.run(stream, prefilled.cache, span.layers, masks, tap))
+            stream = stream.with_hidden(self.decoder.run(stream, prefilled.cache, span.layers, masks, tap))
         return self.decoder.logits(stream.hidden)[:, 0]
 
-    def _answer_stream(self, prompt: Prompt, answers: Sequence[Sequence[int]]) -> TokenStream:
+    def answer_stream(self, prompt: Prompt, answers: Sequence[Sequence[int]]) -> TokenStream:
         """Given answers as a stream that can follow the prompt's; shorter ones are padded on the left."""
         device = prompt.token_ids.device
         ids = pad_left([torch.tensor(answer, dtype=torch.long, device=device) for answer in answers], value=0)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from stitchvlm.engine import Engine, Plan
+from stitchvlm.errors import DataError
 from stitchvlm.exits import SmallEarlyExit
 from stitchvlm.families.base import VLM, Inputs, Prompt
 from stitchvlm.families.checkpoint import read_json
@@ -134,4 +135,4 @@ def _load_tensors(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise ValueError(f"{path} is missing: give the folder of a recorded pair") from None
     except SafetensorError as error:
-        raise ValueError(f"{path} is broken ({error}): copy the pair again") from error
+        raise DataError(f"{path} is broken ({error}): copy the pair again") from error

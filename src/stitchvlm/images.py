@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from stitchvlm.errors import DataError
+
 MAX_PIXELS = 100_000_000
 """Pictures beyond this many pixels are refused before they are decoded: a small file can claim to be enormous."""
 
@@ -19,7 +21,8 @@ def load_image(source: Any) -> Image.Image:
             uint8 values or floats in [0, 1].
 
     Raises:
-        ValueError: if it is missing, broken, empty, gigantic or nothing that could be a picture.
+        ValueError: if it is missing, empty, gigantic or nothing that could be a picture.
+        DataError: if the file is broken.
     """
     if isinstance(source, Image.Image):
         _check_size(source.size, "the picture")
@@ -41,13 +44,13 @@ def _open(path: Path) -> Image.Image:
     except IsADirectoryError:
         raise ValueError(f"{path} is a folder, not a picture: name a file in it") from None
     except PermissionError:
-        raise ValueError(f"{path} may not be read: check its permissions") from None
+        raise DataError(f"{path} may not be read: check its permissions") from None
     except Image.DecompressionBombError:
         raise ValueError(f"{path} claims more pixels than the {MAX_PIXELS:,} that are accepted: shrink it first") from None
     except UnidentifiedImageError:
-        raise ValueError(f"{path} is not a picture in a known format: use PNG, JPEG or WebP, for instance") from None
+        raise DataError(f"{path} is not a picture in a known format: use PNG, JPEG or WebP, for instance") from None
     except (OSError, SyntaxError, EOFError) as error:
-        raise ValueError(f"{path} is broken ({error}): fetch or save the picture again") from error
+        raise DataError(f"{path} is broken ({error}): fetch or save the picture again") from error
 
 
 def _check_size(size: tuple[int, int], name: str) -> None:

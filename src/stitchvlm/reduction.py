@@ -1,7 +1,7 @@
 """Which tokens stay between two decoder layers. The only place where tokens are gathered."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -31,6 +31,10 @@ class TokenStream:
     @property
     def padded(self) -> bool:
         return min(self.lengths) != self.hidden.shape[1]
+
+    def with_hidden(self, hidden: Float[Tensor, "batch length width"]) -> "TokenStream":
+        """The same tokens with other states."""
+        return replace(self, hidden=hidden)
 
     def select(self, stay_mask: Bool[Tensor, "batch length"], lengths: tuple[int, ...]) -> "TokenStream":
         """The tokens where ``stay_mask`` is True, in their order; ``lengths`` says how many of each row that are."""

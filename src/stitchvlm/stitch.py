@@ -10,7 +10,7 @@ from transformers.generation.streamers import BaseStreamer
 from stitchvlm.cascade import Cascade
 from stitchvlm.engine import Engine
 from stitchvlm.exits import ExitPolicy, SmallEarlyExit, parse_exit
-from stitchvlm.families import load_vlm
+from stitchvlm.families import load_vlm, usable_device
 from stitchvlm.guide import FirstQuery, GuidePass
 from stitchvlm.images import load_image
 from stitchvlm.methods import TokenReducer, make_method
@@ -95,6 +95,8 @@ class Stitch:
             raise ValueError(f"guide_tokens must be at least 1, not {guide_tokens}")
         schedule = _schedule(parse_keep(keep), layer)
         dtype = _dtype(dtype)
+        if device_map is None:
+            usable_device(device)
         small_engine = Engine(load_vlm(small, dtype, small_device or device))
         large_engine = cache(lambda: _checked(Engine(load_vlm(large, dtype, device, device_map)), schedule))
         if not lazy_large:

@@ -1,0 +1,9 @@
+"""Errors in two kinds, so that a command can tell a wrong request from a broken world.
+
+A plain ``ValueError`` means that the request cannot be served as it was made: another argument is the way out. A
+:class:`DataError` means that the request was fine and what it named is broken.
+"""
+
+
+class DataError(ValueError):
+    """Something outside the program cannot be used: a broken picture, corrupt weights, a file that is not what it says."""
