@@ -1,0 +1,155 @@
+"""The whole path on tiny models: who is called, what is kept, what the account says."""
+
+import pytest
+import torch
+from test_engine import QUESTIONS, picture
+from tiny import save_tiny_internvl
+
+from stitchvlm import Stitch, make_question
+from stitchvlm.families import load_vlm
+from stitchvlm.records import Question
+from stitchvlm.sampling import Sampling
+
+SHORT = Sampling(5)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    root = tmp_path_factory.mktemp("pair")
+    small = save_tiny_internvl(root / "small", "qwen2", n_layers=3, seed=1)
+    large = save_tiny_internvl(root / "large", "llama", n_layers=8, width=48, seed=2)
+    return str(small), str(large)
+
+
+def stitch(pair, **options) -> Stitch:
+    return Stitch.from_pretrained(*pair, device="cpu", sampling=SHORT, **options)
+
+
+def test_the_large_model_is_not_even_loaded_on_exit(pair, monkeypatch):
+    loaded = []
+    monkeypatch.setattr("stitchvlm.stitch.load_vlm", lambda source, *rest: (loaded.append(source), load_vlm(source, *rest))[1])
+    vlm = stitch(pair, exit="always", lazy_large=True)
+    answer = vlm("what?", image=picture(64, 48))
+    assert loaded == [pair[0]] and answer.answered_by == "small" and answer.text == answer.trace.small_answer
+    assert answer.trace.kept is None and answer.trace.average_retention == 0
+    assert not any(stage.startswith("large") for stage in answer.trace.seconds)
+    unsure = Stitch.from_pretrained(*pair, device="cpu", sampling=SHORT, exit=1.0, lazy_large=True)
+    assert unsure("what?", image=picture(64, 48)).answered_by == "large" and loaded[-1] == pair[1]
+
+
+def test_exit_does_not_call_a_loaded_large_model(pair, monkeypatch):
+    vlm = stitch(pair, exit="always")
+    monkeypatch.setattr(vlm.cascade.large(), "prepare", lambda *_: pytest.fail("the large model was called"))
+    assert vlm("what?", image=picture(64, 48)).answered_by == "small"
+
+
+def test_only_unsure_rows_reach_the_large_model(pair):
+    scores = [a.trace.verdict.score for a in stitch(pair, exit="always").answer(QUESTIONS[:2])]
+    answers = stitch(pair, exit=max(scores)).answer(QUESTIONS[:2])
+    sure = scores.index(max(scores))
+    assert [a.answered_by for a in answers] == ["small" if row == sure else "large" for row in range(2)]
+    alone = stitch(pair, exit="never").answer([QUESTIONS[1 - sure]])[0]
+    assert answers[1 - sure].text == alone.text
+
+
+def test_guided_large_keeps_what_the_small_one_looked_at(pair):
+    answer = stitch(pair, exit="never", keep=0.3, layer=2)("what?", image=picture(64, 48))
+    best = answer.guide.scores.argsort(descending=True)[:6].sort().values
+    assert answer.trace.kept == tuple(best.tolist()) and answer.trace.n_kept == 6
+    assert answer.trace.kept_per_layer == (20, 20, 6, 6, 6, 6, 6, 6)
+    assert answer.trace.average_retention == pytest.approx((2 * 20 + 6 * 6) / 160)
+
+
+def test_keep_all_equals_the_large_model_alone(pair):
+    kept = stitch(pair, exit="never", keep=1.0)("what?", image=picture(64, 48))
+    alone = stitch(pair, exit="never", method=None)("what?", image=picture(64, 48))
+    assert kept.text == alone.text and alone.trace.small_answer is None and alone.guide is None
+    assert kept.trace.average_retention == alone.trace.average_retention == 1
+
+
+def test_a_question_without_picture_is_answered(pair):
+    answer = stitch(pair, exit="never").answer([Question("why?")])[0]
+    assert answer.trace.n_visual == 0 and answer.trace.average_retention == 1
+
+
+def test_messages_equal_question_and_image(pair):
+    vlm, image = stitch(pair, exit="never"), picture(64, 48)
+    content = [{"type": "image", "image": image}, {"type": "text", "text": "what?"}]
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": content}]
+    assert vlm(messages=messages).text == vlm("what?", image=image, system="Be brief.").text
+
+
+def test_guide_alone_gives_map_and_draft(pair):
+    drafts = stitch(pair, exit="never", lazy_large=True).guide(picture(64, 48), "what?").drafts
+    assert drafts[0].guide.scores.shape == (20,) and isinstance(drafts[0].text, str)
+
+
+def test_guide_tokens_bound_the_draft_but_not_the_answer(pair):
+    vlm = stitch(pair, exit="always", guide_tokens=2)
+    answer = vlm("what?", image=picture(64, 48))
+    assert answer.answered_by == "large", "a draft cut short can only guide"
+    assert len(vlm.guide(picture(64, 48), "what?").drafts[0].tokens) == 2
+
+
+def test_the_seed_decides_what_random_keeps(pair):
+    vlm = stitch(pair, exit="never", method="random", keep=0.3, layer=0)
+    one, same, other = (vlm("what?", image=picture(64, 48), sampling=Sampling(5, seed=s)).trace.kept for s in (1, 1, 2))
+    assert one == same != other
+
+
+def test_grids_that_do_not_match_are_refused(pair, tmp_path):
+    other = str(save_tiny_internvl(tmp_path, "qwen2", n_layers=3, max_patches=9))
+    vlm = stitch((other, pair[1]), exit="never")
+    with pytest.raises(ValueError, match="cannot guide each other yet"):
+        vlm("what?", image=picture(300, 200))
+    fitting = stitch((other, pair[1]), exit="never", max_tiles=2)
+    assert fitting("what?", image=picture(300, 200)).trace.n_visual == 12
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"keep": 1.5}, "keep must be a share"),
+    ({"keep": "nan"}, "keep must be a share"),
+    ({"exit": 2}, r"in \[0, 1\]"),
+    ({"layer": 8}, "layer 8 is beyond the model, which has layers 0 to 7"),
+    ({"layer": -1}, "layer must be 0 or more"),
+    ({"method": "best"}, "there is no method 'best'"),
+    ({"dtype": "int3"}, "dtype must be one of"),
+    ({"max_tiles": 0}, "max_tiles must be at least 1"),
+    ({"guide_tokens": 0}, "guide_tokens must be at least 1"),
+])
+def test_settings_that_cannot_be_used_are_refused(pair, options, message):
+    with pytest.raises(ValueError, match=message):
+        stitch(pair, **options)
+
+
+def test_absent_devices_are_refused(pair):
+    with pytest.raises(ValueError, match="cuda:9 is not here"):
+        Stitch.from_pretrained(*pair, device="cuda:9")
+    with pytest.raises(ValueError, match="no kind of device called 'gpu'"):
+        Stitch.from_pretrained(*pair, device="gpu")
+
+
+def test_questions_that_cannot_be_asked_are_refused(pair):
+    with pytest.raises(ValueError, match="question is empty"):
+        make_question("  ", picture(64, 48))
+    with pytest.raises(ValueError, match="stands for a picture"):
+        stitch(pair, exit="never")("what is <IMG_CONTEXT>?", image=picture(64, 48))
+    with pytest.raises(ValueError, match="not both"):
+        make_question("why?", messages=[{"role": "user", "content": "why?"}])
+
+
+def test_layers_may_lie_on_different_places(pair, tmp_path):
+    """accelerate's hooks move states between parts: half of the large model is read from disk here."""
+    plain = stitch(pair, exit="never", keep=0.3, layer=2)
+    parts = {"model.vision_tower": "cpu", "model.multi_modal_projector": "cpu", "model.language_model.embed_tokens": "cpu"}
+    parts |= {f"model.language_model.layers.{i}": "cpu" if i < 4 else "disk" for i in range(8)}
+    parts |= {"model.language_model.norm": "cpu", "model.language_model.rotary_emb": "cpu", "lm_head": "cpu"}
+    spread = stitch(pair, exit="never", keep=0.3, layer=2, device_map=parts)
+    assert hasattr(spread.cascade.large().decoder.layers[6], "_hf_hook")
+    question = [make_question("what?", picture(64, 48))]
+    assert spread.answer(question)[0].text == plain.answer(question)[0].text
+
+
+def test_half_precision_runs_end_to_end(pair):
+    answer = stitch(pair, exit="never", dtype="bf16")("what?", image=picture(64, 48))
+    assert answer.trace.n_kept > 0 and answer.guide.scores.dtype == torch.float32

@@ -1,0 +1,37 @@
+"""The checks on users' own weights: they pass on sound models and fail on unsound ones."""
+
+import pytest
+import torch
+from tiny import save_tiny_internvl
+
+from stitchvlm import verify
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    root = tmp_path_factory.mktemp("verify")
+    return str(save_tiny_internvl(root / "s", n_layers=3, seed=1)), str(save_tiny_internvl(root / "l", "phi3", seed=2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_sound_models_pass_every_check(pair, dtype):
+    results = list(verify.run_checks(*pair, device="cpu", dtype=dtype))
+    assert len(results) == 12 and all(result.passed for result in results), results
+
+
+def test_a_wrong_mask_is_found(pair, monkeypatch):
+    """Keep every token although the plan says otherwise: the pruning check must notice."""
+    monkeypatch.setattr("stitchvlm.reduction.Reduction.apply", lambda self, stream, present: stream)
+    failed = [result.name for result in verify.run_checks(*pair, device="cpu") if not result.passed]
+    assert failed == [f"{which}: pruned decode equals a masked forward" for which in ("small", "large")]
+
+
+def test_a_deaf_tap_is_found(pair, monkeypatch):
+    monkeypatch.setattr("stitchvlm.attention._row_probabilities", lambda *_: iter(()))
+    failed = [result.name for result in verify.run_checks(*pair, device="cpu") if not result.passed]
+    assert "small: guide map equals eager attentions" in failed
+
+
+def test_a_checkpoint_that_cannot_load_ends_the_list(pair, tmp_path):
+    results = list(verify.run_checks(str(tmp_path), pair[1]))
+    assert len(results) == 1 and not results[0].passed and "config.json" in results[0].detail
