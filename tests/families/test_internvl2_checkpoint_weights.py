@@ -525,9 +525,12 @@ def test_damaged_checkpoints_are_named(tmp_path: Path, damage: Callable, error: 
         ({"llm_config": {**_TINY_LLMS["Llama"], "architectures": ["MambaForCausalLM"]}}, "'MambaForCausalLM'"),
         ({"llm_config": {**_TINY_LLMS["Phi3"], "rope_scaling": {"type": "yarn"}}}, "'yarn'"),
         ({"vision_config": {**_TINY_VIT_6B, "layer_norm_eps": 1e-5}}, "layer_norm_eps is 1e-05"),
+        ({"llm_config": {**_TINY_LLMS["Llama"], "hidden_size": "many"}}, "hidden_size"),
+        ({"llm_config": {**_TINY_LLMS["Llama"], "rope_scaling": {"type": "dynamic"}}}, "factor"),
+        ({"vision_config": {**_TINY_VIT_6B, "patch_size": None}}, "patch_size"),
     ],
 )
-def test_settings_without_a_native_counterpart_are_refused(change: dict, message: str) -> None:
+def test_settings_that_cannot_be_converted_are_refused(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         native_config(_tiny_config() | change)
 
