@@ -1,0 +1,111 @@
+"""What the benchmarks share: random models of real shapes, paired timings, and where a number came from."""
+
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from transformers import InternVLConfig, InternVLForConditionalGeneration, Qwen2Config
+
+from stitchvlm.engine import Engine
+from stitchvlm.families.base import VLM, Inputs, Prompt, assemble_prompt
+from stitchvlm.families.internvl import InternVL, tap_language_model, tiled_layout
+
+SIDE = 16  # 448-pixel tiles give 16 x 16 visual tokens
+
+QWEN2_0_5B = {
+    "vocab_size": 151_655,
+    "hidden_size": 896,
+    "intermediate_size": 4864,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 14,
+    "num_key_value_heads": 2,
+    "tie_word_embeddings": True,
+}
+"""The language model of InternVL2-1B."""
+
+
+def random_engine(text: dict, dtype: torch.dtype = torch.bfloat16, seed: int = 0) -> Engine:
+    """An engine with a language model of that shape, random weights, and a vision tower too small to matter."""
+    config = InternVLConfig(
+        vision_config={"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16},
+        text_config=Qwen2Config(max_position_embeddings=32_768, bos_token_id=None, eos_token_id=None, **text),
+        image_token_id=5,
+    )
+    torch.manual_seed(seed)
+    with torch.device("meta"):
+        model = InternVLForConditionalGeneration(config)
+    model = model.to(dtype).to_empty(device="cpu")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.02) if parameter.dim() > 1 else parameter.fill_(1)
+    model.tie_weights()
+    model.model.language_model.rotary_emb = type(model.model.language_model.rotary_emb)(config.text_config)
+    model = tap_language_model(model)
+    return Engine(VLM("random weights", InternVL(), model, None, None, (), 5))
+
+
+def random_prompt(engine: Engine, n_tiles: int, n_text: int = 64, seed: int = 0) -> Prompt:
+    """One picture of ``n_tiles`` tiles (the last a thumbnail) between 8 and ``n_text`` text tokens, random embeddings."""
+    grids = [(n_tiles - 1, 1)] if n_tiles > 1 else [(1, 1)]
+    n_visual = n_tiles * SIDE**2
+    index = torch.arange(8, 8 + n_visual)
+    layout = tiled_layout(index, grids, SIDE, [(448 * n_tiles, 448)], n_tokens=8 + n_visual + n_text)
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(10, 1000, (layout.n_tokens,), generator=generator)
+    ids[index] = engine.vlm.placeholder_id
+    width = engine.vlm.model.config.text_config.hidden_size
+    visual = torch.randn(n_visual, width, generator=generator).to(engine.vlm.model.dtype) * 0.02
+    with torch.inference_mode():
+        return assemble_prompt(Inputs((ids,), None, (layout,)), visual, engine.decoder.embedding, engine.vlm.device)
+
+
+def paired_seconds(variants: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of every variant, taken in turn so that a slow moment of the machine hits all of them; one warm-up each."""
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for turn in range(rounds + 1):
+        for name, run in variants.items():
+            start = time.perf_counter()
+            run()
+            if turn:
+                seconds[name].append(time.perf_counter() - start)
+            print(f"  round {turn} {name}: {time.perf_counter() - start:.3f} s", file=sys.stderr)
+    return seconds
+
+
+def ratio(seconds: dict[str, list[float]], numerator: str, denominator: str) -> dict[str, float]:
+    """Median, lowest and highest of the ratios round by round."""
+    ratios = [a / b for a, b in zip(seconds[numerator], seconds[denominator], strict=True)]
+    return {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
+
+
+def provenance() -> dict[str, object]:
+    """Hardware, versions and commit of a run."""
+    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
+    names = [line.split(":", 1)[1].strip() for line in _cpuinfo() if line.startswith("model name")]
+    return {
+        "cpu": names[0] if names else platform.processor(),
+        "cores": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": version("transformers"),
+        "commit": git.stdout.strip(),
+    }
+
+
+def write_result(path: Path, result: dict) -> None:
+    """The result with its provenance, as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**result, "provenance": provenance()}, indent=1) + "\n")
+    print(path.read_text())
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []

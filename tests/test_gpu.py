@@ -1,0 +1,42 @@
+"""The same path on a CUDA device."""
+
+import pytest
+import torch
+from test_engine import QUESTIONS, random_plan
+from tiny import save_tiny_internvl
+
+from stitchvlm.engine import Engine
+from stitchvlm.families import load_vlm
+from stitchvlm.guide import run_guide
+from stitchvlm.sampling import Sampling
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and this machine has none"),
+]
+
+
+@pytest.mark.parametrize("text", ["qwen2", "phi3"])
+def test_fp32_on_the_device_equals_the_cpu(tmp_path, text):
+    folder = str(save_tiny_internvl(tmp_path, text, n_layers=6))
+    torch.backends.cuda.matmul.allow_tf32 = False
+    outputs = []
+    for device in ("cpu", "cuda"):
+        engine = Engine(load_vlm(folder, torch.float32, device))
+        prompt = engine.embed(engine.prepare(QUESTIONS))
+        guide = run_guide(engine, prompt, Sampling(6))
+        generated = engine.decode(engine.prefill(prompt, random_plan((2, 0.4))), Sampling(6), keep_logits=True)
+        outputs.append((guide, generated))
+    (cpu_guide, cpu), (gpu_guide, gpu) = outputs
+    assert cpu.tokens == gpu.tokens
+    torch.testing.assert_close(gpu.logits.cpu(), cpu.logits, rtol=1e-3, atol=1e-3)
+    for one, other in zip(cpu_guide.drafts, gpu_guide.drafts, strict=True):
+        torch.testing.assert_close(other.guide.scores, one.guide.scores, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_on_the_device(tmp_path, dtype):
+    engine = Engine(load_vlm(str(save_tiny_internvl(tmp_path, n_layers=6)), dtype, "cuda"))
+    prompt = engine.embed(engine.prepare(QUESTIONS))
+    generated = engine.decode(engine.prefill(prompt, random_plan((2, 0.4))), Sampling(6), keep_logits=True)
+    assert generated.logits.isfinite().all() and all(generated.tokens)
