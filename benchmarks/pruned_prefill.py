@@ -41,7 +41,13 @@ def main() -> None:
         for name, plan in plans.items()
     ]
     config = {"text_model": QWEN2_0_5B, "dtype": "bfloat16", "visual_tokens": options.tiles * 256, "prompt_tokens": 64}
-    result = {"benchmark": "pruned_prefill", "config": config, "rounds": options.rounds, "seconds": seconds, "rows": rows}
+    result = {
+        "benchmark": "pruned_prefill",
+        "config": config,
+        "rounds": options.rounds,
+        "seconds": seconds,
+        "rows": rows,
+    }
     write_result(options.out, result)
 
 

@@ -39,7 +39,10 @@ def answer_all(folder: Path) -> dict:
                 if number % 100 == 0:
                     print(f"{name}: {len(results.records)} of {len(samples)}", flush=True)
         groups = summarise(results.records)
-        rows[name] = {"settings": settings.identity("scenes"), **{kind: asdict(group) for kind, group in groups.items()}}
+        rows[name] = {
+            "settings": settings.identity("scenes"),
+            **{kind: asdict(group) for kind, group in groups.items()},
+        }
     return rows
 
 

@@ -48,7 +48,9 @@ def masked_logits(
 
 
 @torch.no_grad()
-def eager_attentions(model: InternVLForConditionalGeneration, ids: Tensor, pixels: Tensor, answer: Sequence[int]) -> Tensor:
+def eager_attentions(
+    model: InternVLForConditionalGeneration, ids: Tensor, pixels: Tensor, answer: Sequence[int]
+) -> Tensor:
     """Attention maps (layers, heads, N, N) of prompt + answer, materialised by transformers."""
     full = torch.cat([ids, torch.tensor(answer, dtype=torch.long)])[None]
     output = model(input_ids=full, pixel_values=pixels, output_attentions=True)

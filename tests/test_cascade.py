@@ -27,7 +27,9 @@ def stitch(pair, **options) -> Stitch:
 
 def test_the_large_model_is_not_even_loaded_on_exit(pair, monkeypatch):
     loaded = []
-    monkeypatch.setattr("stitchvlm.stitch.load_vlm", lambda source, *rest: (loaded.append(source), load_vlm(source, *rest))[1])
+    monkeypatch.setattr(
+        "stitchvlm.stitch.load_vlm", lambda source, *rest: (loaded.append(source), load_vlm(source, *rest))[1]
+    )
     vlm = stitch(pair, exit="always", lazy_large=True)
     answer = vlm("what?", image=picture(64, 48))
     assert loaded == [pair[0]] and answer.answered_by == "small" and answer.text == answer.trace.small_answer
@@ -106,17 +108,20 @@ def test_grids_that_do_not_match_are_refused(pair, tmp_path):
     assert fitting("what?", image=picture(300, 200)).trace.n_visual == 12
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"keep": 1.5}, "keep must be a share"),
-    ({"keep": "nan"}, "keep must be a share"),
-    ({"exit": 2}, r"in \[0, 1\]"),
-    ({"layer": 8}, "layer 8 is beyond the model, which has layers 0 to 7"),
-    ({"layer": -1}, "layer must be 0 or more"),
-    ({"method": "best"}, "there is no method 'best'"),
-    ({"dtype": "int3"}, "dtype must be one of"),
-    ({"max_tiles": 0}, "max_tiles must be at least 1"),
-    ({"guide_tokens": 0}, "guide_tokens must be at least 1"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"keep": 1.5}, "keep must be a share"),
+        ({"keep": "nan"}, "keep must be a share"),
+        ({"exit": 2}, r"in \[0, 1\]"),
+        ({"layer": 8}, "layer 8 is beyond the model, which has layers 0 to 7"),
+        ({"layer": -1}, "layer must be 0 or more"),
+        ({"method": "best"}, "there is no method 'best'"),
+        ({"dtype": "int3"}, "dtype must be one of"),
+        ({"max_tiles": 0}, "max_tiles must be at least 1"),
+        ({"guide_tokens": 0}, "guide_tokens must be at least 1"),
+    ],
+)
 def test_settings_that_cannot_be_used_are_refused(pair, options, message):
     with pytest.raises(ValueError, match=message):
         stitch(pair, **options)
@@ -141,7 +146,11 @@ def test_questions_that_cannot_be_asked_are_refused(pair):
 def test_layers_may_lie_on_different_places(pair, tmp_path):
     """accelerate's hooks move states between parts: half of the large model is read from disk here."""
     plain = stitch(pair, exit="never", keep=0.3, layer=2)
-    parts = {"model.vision_tower": "cpu", "model.multi_modal_projector": "cpu", "model.language_model.embed_tokens": "cpu"}
+    parts = {
+        "model.vision_tower": "cpu",
+        "model.multi_modal_projector": "cpu",
+        "model.language_model.embed_tokens": "cpu",
+    }
     parts |= {f"model.language_model.layers.{i}": "cpu" if i < 4 else "disk" for i in range(8)}
     parts |= {"model.language_model.norm": "cpu", "model.language_model.rotary_emb": "cpu", "lm_head": "cpu"}
     spread = stitch(pair, exit="never", keep=0.3, layer=2, device_map=parts)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from reference import eager_attentions, plain_copy, masked_logits
+from reference import eager_attentions, masked_logits, plain_copy
 from tiny import save_tiny_internvl
 
 from stitchvlm.attention import AttentionTap
@@ -90,7 +90,11 @@ def test_sampled_tokens_equal_transformers(engine, plain):
     torch.manual_seed(7)
     with torch.no_grad():
         expected = plain.generate(
-            input_ids=inputs.token_ids[0][None], pixel_values=inputs.pixels, do_sample=True, temperature=0.7, max_new_tokens=8
+            input_ids=inputs.token_ids[0][None],
+            pixel_values=inputs.pixels,
+            do_sample=True,
+            temperature=0.7,
+            max_new_tokens=8,
         )[0, len(inputs.token_ids[0]) :]
     ours = engine.decode(engine.prefill(engine.embed(inputs)), Sampling(8, temperature=0.7, seed=7)).tokens[0]
     assert list(ours) == expected.tolist()
@@ -145,8 +149,12 @@ def test_caches_of_pruned_layers_are_shorter(engine):
 
 def test_a_row_does_not_depend_on_its_batch(engine):
     plan = random_plan((2, 0.4))
-    together = engine.decode(engine.prefill(engine.embed(engine.prepare(QUESTIONS[:2])), plan), Sampling(6), keep_logits=True)
-    alone = engine.decode(engine.prefill(engine.embed(engine.prepare(QUESTIONS[:1])), plan), Sampling(6), keep_logits=True)
+    together = engine.decode(
+        engine.prefill(engine.embed(engine.prepare(QUESTIONS[:2])), plan), Sampling(6), keep_logits=True
+    )
+    alone = engine.decode(
+        engine.prefill(engine.embed(engine.prepare(QUESTIONS[:1])), plan), Sampling(6), keep_logits=True
+    )
     assert together.tokens[0] == alone.tokens[0]
     n = len(alone.tokens[0])
     torch.testing.assert_close(together.logits[0, :n], alone.logits[0, :n], rtol=1e-4, atol=1e-4)
@@ -160,7 +168,9 @@ def test_scored_answers_equal_masked_reference(engine, plain, keep):
     kept = engine.prefill(prompt, plan).kept
     for row, logits in enumerate(engine.score(prompt, answers, plan)):
         ids, pixels, layout = row_inputs(engine, QUESTIONS[row])
-        expected = masked_logits(plain, ids, pixels, answers[row], [(0, dropped_places(layout, kept[row].tolist()))])[:-1]
+        expected = masked_logits(plain, ids, pixels, answers[row], [(0, dropped_places(layout, kept[row].tolist()))])[
+            :-1
+        ]
         assert (logits - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
@@ -216,10 +226,13 @@ def test_half_precision_stays_close(folder, engine, dtype):
     assert (maps[0] - maps[1]).abs().sum() < 0.1 * maps[0].sum()
 
 
-@pytest.mark.parametrize(("text", "options"), [
-    ("phi3", {"sliding_window": 16}),
-    ("qwen2", {"sliding_window": 16, "use_sliding_window": True, "max_window_layers": 2}),
-])
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("phi3", {"sliding_window": 16}),
+        ("qwen2", {"sliding_window": 16, "use_sliding_window": True, "max_window_layers": 2}),
+    ],
+)
 def test_sliding_windows_count_original_positions(tmp_path, text, options):
     folder = save_tiny_internvl(tmp_path, text, n_layers=4, **options)
     engine, plain = Engine(load_vlm(str(folder), device="cpu")), plain_copy(folder)

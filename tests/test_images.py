@@ -33,11 +33,14 @@ def test_pictures_are_turned_upright(tmp_path):
 
 def bomb(path, width: int, height: int) -> None:
     """A tiny PNG file that claims to be gigantic."""
+
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize("size", [(20_000, 20_000), (60_000, 60_000)])
@@ -65,10 +68,17 @@ def test_broken_files_are_refused(tmp_path):
         load_image(tmp_path / "half.jpg")
 
 
-@pytest.mark.parametrize("array", [
-    np.zeros((0, 5, 3), np.uint8), np.zeros((5, 5, 2), np.uint8), np.zeros(5, np.uint8), np.zeros((5, 5), np.int64),
-    np.full((5, 5), 2.0), np.full((5, 5), np.nan),
-])
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((0, 5, 3), np.uint8),
+        np.zeros((5, 5, 2), np.uint8),
+        np.zeros(5, np.uint8),
+        np.zeros((5, 5), np.int64),
+        np.full((5, 5), 2.0),
+        np.full((5, 5), np.nan),
+    ],
+)
 def test_arrays_that_are_no_pictures_are_refused(array):
     with pytest.raises(ValueError, match="picture"):
         load_image(array)

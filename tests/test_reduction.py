@@ -29,14 +29,21 @@ def test_kept_tokens_keep_order_and_positions():
 
 
 def test_all_visual_tokens_may_leave():
-    stream = Reduction((torch.tensor([], dtype=torch.long), torch.tensor([], dtype=torch.long))).apply(hand_made(), PRESENT)
+    stream = Reduction((torch.tensor([], dtype=torch.long), torch.tensor([], dtype=torch.long))).apply(
+        hand_made(), PRESENT
+    )
     assert stream.index.tolist() == [[0, 4], [2, 3]] and not stream.padded
 
 
 def test_three_rows_of_positions_stay_in_step():
     flat = hand_made()
-    stream = TokenStream(flat.hidden, flat.positions.expand(3, 2, 5) * torch.tensor([1, 2, 3])[:, None, None],
-                         flat.index, flat.ordinal, flat.lengths)
+    stream = TokenStream(
+        flat.hidden,
+        flat.positions.expand(3, 2, 5) * torch.tensor([1, 2, 3])[:, None, None],
+        flat.index,
+        flat.ordinal,
+        flat.lengths,
+    )
     kept = Reduction((torch.tensor([2]), torch.tensor([0]))).apply(stream, PRESENT)
     assert kept.positions[:, 0].tolist() == [[100, 103, 104], [200, 206, 208], [300, 309, 312]]
 

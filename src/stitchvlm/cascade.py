@@ -127,7 +127,9 @@ class Cascade:
             answers.append(Answer(text, "large", trace))
         return answers
 
-    def _plan(self, large: Engine, layouts: Sequence[VisualLayout], guides: Sequence[GuideMap] | None, seed: int) -> Plan | None:
+    def _plan(
+        self, large: Engine, layouts: Sequence[VisualLayout], guides: Sequence[GuideMap] | None, seed: int
+    ) -> Plan | None:
         if self.method is None:
             return None
         if Evidence.GUIDE_MAP not in self.method.needs:

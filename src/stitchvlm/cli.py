@@ -9,7 +9,7 @@ from stitchvlm.commands.ask import ask
 from stitchvlm.commands.checks import golden, verify
 from stitchvlm.commands.demo import demo
 from stitchvlm.commands.evaluate import evaluate
-from stitchvlm.commands.shell import Command, Shell
+from stitchvlm.commands.shell import Shell
 from stitchvlm.commands.train import train
 
 app = typer.Typer(
@@ -20,15 +20,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _name, _function in {
-    "ask": ask,
-    "demo": demo,
-    "eval": evaluate,
-    "golden": golden,
-    "verify": verify,
-    "train": train,
-}.items():
-    app.command(_name, cls=Command)(_function)
+app.command("ask")(ask)
+app.command("demo")(demo)
+app.command("eval")(evaluate)
+app.command("golden")(golden)
+app.command("verify")(verify)
+app.command("train")(train)
 
 
 def _print_version(wanted: bool) -> None:

@@ -28,7 +28,7 @@ class Plan:
 
     schedule: Schedule
     reducer: TokenReducer
-    guide: Sequence[Float[Tensor, " n_visual"]] | None = None
+    guide: Sequence[Float[Tensor, " _n_visual"]] | None = None
     seed: int = 0
 
 
@@ -61,7 +61,7 @@ class Prefilled:
     logits: Float[Tensor, "batch vocabulary"]
     cache: DynamicCache
     spans: tuple[LayerSpan, ...]
-    kept: tuple[Int[Tensor, " n_keep"], ...]
+    kept: tuple[Int[Tensor, " _n_keep"], ...]
 
     def kept_per_layer(self, row: int) -> tuple[int, ...]:
         """How many visual tokens each layer of a row computes."""
@@ -137,16 +137,20 @@ class Engine:
             logits = self._step(prefilled, tokens, step, tap)
         if streamer is not None:
             streamer.end()
-        tokens, logs = zip(*picker.results(), strict=True)
-        return Generated(tokens, logs, torch.stack(all_logits, 1) if keep_logits else None)
+        answers, logs = zip(*picker.results(), strict=True)
+        return Generated(answers, logs, torch.stack(all_logits, 1) if keep_logits else None)
 
     @torch.inference_mode()
-    def score(self, prompt: Prompt, answers: Sequence[Sequence[int]], plan: Plan) -> list[Float[Tensor, "steps vocabulary"]]:
+    def score(
+        self, prompt: Prompt, answers: Sequence[Sequence[int]], plan: Plan
+    ) -> list[Float[Tensor, "_steps vocabulary"]]:
         """Raw logits of given answers in one teacher-forced pass over prompt and answer, pruned as the plan says.
 
         Row i of a result is the distribution from which token i of the answer would be drawn.
         """
-        stream, _, _ = self._through(prompt, prompt.stream.append(self.answer_stream(prompt, answers)), plan, None, None)
+        stream, _, _ = self._through(
+            prompt, prompt.stream.append(self.answer_stream(prompt, answers)), plan, None, None
+        )
         longest = max(map(len, answers))
         logits = self.decoder.logits(stream.hidden[:, -longest - 1 : -1])
         return [row[longest - len(answer) :] for row, answer in zip(logits, answers, strict=True)]
@@ -158,8 +162,13 @@ class Engine:
         return self.vlm.tokenizer.decode(list(tokens), skip_special_tokens=True).strip()
 
     def _through(
-        self, prompt: Prompt, stream: TokenStream, plan: Plan | None, cache: DynamicCache | None, tap: AttentionTap | None
-    ) -> tuple[TokenStream, tuple[LayerSpan, ...], tuple[Int[Tensor, " n_keep"], ...]]:
+        self,
+        prompt: Prompt,
+        stream: TokenStream,
+        plan: Plan | None,
+        cache: DynamicCache | None,
+        tap: AttentionTap | None,
+    ) -> tuple[TokenStream, tuple[LayerSpan, ...], tuple[Int[Tensor, " _n_keep"], ...]]:
         """The stream after all layers and reductions, the spans of layers between them, and what stayed to the end."""
         present = tuple(torch.arange(layout.n_visual) for layout in prompt.layouts)
         spans, start, n_longest = [], 0, max(stream.lengths)

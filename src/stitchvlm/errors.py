@@ -6,4 +6,4 @@ A plain ``ValueError`` means that the request cannot be served as it was made: a
 
 
 class DataError(ValueError):
-    """Something outside the program cannot be used: a broken picture, corrupt weights, a file that is not what it says."""
+    """Something outside the program cannot be used: a broken picture, corrupt weights, a torn file."""

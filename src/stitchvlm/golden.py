@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from stitchvlm.engine import Engine, Plan
@@ -39,16 +39,16 @@ def run_golden(pair: Path, out: Path) -> int:
     """
     settings = read_json(pair / "inputs.json")
     samples = _load_tensors(pair / "inputs.safetensors")
-    engines = [_engine(pair / which, settings) for which in ("small", "large")]
+    small, large = (_engine(pair / which, settings) for which in ("small", "large"))
     tensors: dict[str, Tensor] = {}
     for sample in settings["samples"]:
         name = sample["id"]
         ids, pixels = samples[f"{name}.input_ids"], samples[f"{name}.pixel_values"].float()
         inputs = _inputs(ids, pixels, settings)
-        for key, value in _sample(inputs, *engines, settings):
+        for key, value in _sample(inputs, small, large, settings):
             tensors[f"{name}.{key}"] = value.contiguous()
     with replace_file(out) as temporary:
-        save_file(tensors, temporary)
+        temporary.write_bytes(save(tensors))
     return len(tensors)
 
 

@@ -1,7 +1,6 @@
 """The small model's pass: an answer, how sure it is of it, and the map of what it looked at."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 

@@ -46,7 +46,9 @@ def _open(path: Path) -> Image.Image:
     except PermissionError:
         raise DataError(f"{path} may not be read: check its permissions") from None
     except Image.DecompressionBombError:
-        raise ValueError(f"{path} claims more pixels than the {MAX_PIXELS:,} that are accepted: shrink it first") from None
+        raise ValueError(
+            f"{path} claims more pixels than the {MAX_PIXELS:,} that are accepted: shrink it first"
+        ) from None
     except UnidentifiedImageError:
         raise DataError(f"{path} is not a picture in a known format: use PNG, JPEG or WebP, for instance") from None
     except (OSError, SyntaxError, EOFError) as error:
@@ -58,7 +60,9 @@ def _check_size(size: tuple[int, int], name: str) -> None:
     if width < 1 or height < 1:
         raise ValueError(f"{name} is {width}x{height} pixels: an empty picture cannot be asked about")
     if width * height > MAX_PIXELS:
-        raise ValueError(f"{name} has {width * height:,} pixels, more than the {MAX_PIXELS:,} that are accepted: shrink it first")
+        raise ValueError(
+            f"{name} has {width * height:,} pixels, more than the {MAX_PIXELS:,} that are accepted: shrink it first"
+        )
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
@@ -79,6 +83,6 @@ def _as_bytes(array: np.ndarray) -> np.ndarray:
     _check_size((array.shape[1], array.shape[0]), "the picture")
     if array.dtype == np.uint8:
         return array
-    if np.issubdtype(array.dtype, np.floating) and 0 <= array.min() and array.max() <= 1:
+    if np.issubdtype(array.dtype, np.floating) and array.min() >= 0 and array.max() <= 1:
         return (array * 255).round().astype(np.uint8)
     raise ValueError(f"an array of {array.dtype} is no picture: use uint8, or floats between 0 and 1")

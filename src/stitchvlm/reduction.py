@@ -72,14 +72,14 @@ class Reduction:
         kept: per row the ordinals that stay, ascending.
     """
 
-    kept: tuple[Int[Tensor, " n_keep"], ...]
+    kept: tuple[Int[Tensor, " _n_keep"], ...]
 
     @classmethod
     def top(
         cls,
-        scores: Sequence[Float[Tensor, " n_visual"]],
+        scores: Sequence[Float[Tensor, " _n_visual"]],
         n_keep: Sequence[int],
-        present: Sequence[Int[Tensor, " n_present"]],
+        present: Sequence[Int[Tensor, " _n_present"]],
     ) -> "Reduction":
         """Keep the ``n_keep[row]`` best-scored of the visual tokens still ``present``; among equals the first ones stay."""
         kept = []
@@ -89,7 +89,7 @@ class Reduction:
             kept.append(row_present[best.sort().values])
         return cls(tuple(kept))
 
-    def apply(self, stream: TokenStream, present: Sequence[Int[Tensor, " n_present"]]) -> TokenStream:
+    def apply(self, stream: TokenStream, present: Sequence[Int[Tensor, " _n_present"]]) -> TokenStream:
         """The stream without those of the ``present`` visual tokens that do not stay; positions are untouched."""
         n_ordinals = 1 + max((int(row[-1]) for row in present if len(row)), default=-1)
         device = stream.ordinal.device

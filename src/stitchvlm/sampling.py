@@ -61,7 +61,9 @@ class TokenPicker:
         self._criteria = vlm.model._get_stopping_criteria(config, StoppingCriteriaList(), tokenizer=vlm.tokenizer)
         self._stops_at_end_token = config.eos_token_id is not None
         self._generator = torch.Generator(prompt.token_ids.device).manual_seed(sampling.seed)
-        self._running: Bool[Tensor, " batch"] = torch.ones(len(prompt.layouts), dtype=torch.bool, device=self._ids.device)
+        self._running: Bool[Tensor, " batch"] = torch.ones(
+            len(prompt.layouts), dtype=torch.bool, device=self._ids.device
+        )
         self._alive: list[Bool[Tensor, " batch"]] = []
         self.log_probabilities: list[Float[Tensor, " batch"]] = []
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Schedule:
             ValueError: if a layer lies beyond the model, or steps come out of order or keep more than the one before.
         """
         resolved = tuple((step.layer(n_layers), int(n_visual * step.keep)) for step in self.steps)
-        for (layer, n_keep), (next_layer, next_keep) in zip(resolved, resolved[1:], strict=False):
+        for (layer, n_keep), (next_layer, next_keep) in pairwise(resolved):
             if next_layer <= layer or next_keep > n_keep:
                 raise ValueError(f"steps must go deeper and keep ever fewer tokens, not {resolved}")
         return resolved

@@ -9,7 +9,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from stitchvlm.cascade import Cascade
 from stitchvlm.engine import Engine
-from stitchvlm.exits import ExitPolicy, SmallEarlyExit, parse_exit
+from stitchvlm.exits import ExitPolicy, parse_exit
 from stitchvlm.families import load_vlm, usable_device
 from stitchvlm.guide import FirstQuery, GuidePass
 from stitchvlm.images import load_image
@@ -94,7 +94,7 @@ class Stitch:
         if guide_tokens is not None and guide_tokens < 1:
             raise ValueError(f"guide_tokens must be at least 1, not {guide_tokens}")
         schedule = _schedule(parse_keep(keep), layer)
-        dtype = _dtype(dtype)
+        dtype = parse_dtype(dtype)
         if device_map is None:
             usable_device(device)
         small_engine = Engine(load_vlm(small, dtype, small_device or device))
@@ -183,7 +183,12 @@ def _checked(engine: Engine, schedule: Callable[[int], Schedule]) -> Engine:
     return engine
 
 
-def _dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
+def parse_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
+    """A floating type by its name; ``auto`` and None leave it to the checkpoint.
+
+    Raises:
+        ValueError: if there is no such name.
+    """
     if dtype is None or isinstance(dtype, torch.dtype):
         return dtype
     names = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -193,4 +198,3 @@ def _dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
     if dtype not in names:
         raise ValueError(f"dtype must be one of auto, {', '.join(names)}, not {dtype!r}")
     return names[dtype]
-

@@ -55,14 +55,17 @@ def run_checks(
         yield loaded
         if not loaded.passed:
             return
-        engine = engines[which]
-        prompt = _one_tile_prompt(engine)
-        yield _check(f"{which}: unpruned logits equal transformers'", lambda: _identity(engine, prompt))
-        yield _check(f"{which}: greedy tokens equal generate's", lambda: _tokens(engine, prompt))
-        yield _check(f"{which}: guide map equals eager attentions", lambda: _guide_map(engine, prompt))
-        yield _check(f"{which}: pruned decode equals a masked forward", lambda: _pruning(engine, prompt))
+        yield from _model_checks(which, engines[which])
     yield _check("pair: token grids match", lambda: _grids(engines["small"], engines["large"]))
     yield _check("pair: timing, large alone against guided at 9 %", lambda: _timing(engines["small"], engines["large"]))
+
+
+def _model_checks(which: str, engine: Engine) -> Iterator[CheckResult]:
+    prompt = _one_tile_prompt(engine)
+    yield _check(f"{which}: unpruned logits equal transformers'", lambda: _identity(engine, prompt))
+    yield _check(f"{which}: greedy tokens equal generate's", lambda: _tokens(engine, prompt))
+    yield _check(f"{which}: guide map equals eager attentions", lambda: _guide_map(engine, prompt))
+    yield _check(f"{which}: pruned decode equals a masked forward", lambda: _pruning(engine, prompt))
 
 
 def _check(name: str, run: Callable[[], tuple[bool, str]]) -> CheckResult:
@@ -103,7 +106,9 @@ def _close(ours: Tensor, expected: Tensor, dtype: torch.dtype) -> tuple[bool, st
     difference, spread = (ours.float() - expected.float()).abs(), expected.float().std()
     if dtype == torch.float32:
         return bool(difference.max() <= 1e-4 * expected.abs().max()), f"largest difference {difference.max():.1e}"
-    return bool(difference.mean() <= 0.05 * spread), f"mean difference {difference.mean() / spread:.1%} of the spread ({dtype})"
+    return bool(
+        difference.mean() <= 0.05 * spread
+    ), f"mean difference {difference.mean() / spread:.1%} of the spread ({dtype})"
 
 
 def _identity(engine: Engine, prompt: Prompt) -> tuple[bool, str]:
@@ -121,7 +126,10 @@ def _tokens(engine: Engine, prompt: Prompt) -> tuple[bool, str]:
         max_new_tokens=_N_ANSWER,
     )[0, prompt.token_ids.shape[1] :].tolist()
     ours = list(engine.decode(engine.prefill(prompt), Sampling(_N_ANSWER)).tokens[0])
-    return ours == expected, f"{ours} against {expected}" if ours != expected else f"{len(ours)} tokens: {engine.text(ours)!r}"
+    return (
+        ours == expected,
+        f"{ours} against {expected}" if ours != expected else f"{len(ours)} tokens: {engine.text(ours)!r}",
+    )
 
 
 def _guide_map(engine: Engine, prompt: Prompt) -> tuple[bool, str]:

@@ -76,4 +76,6 @@ def test_what_is_no_threshold_is_refused(text):
 
 
 def test_thresholds_as_users_write_them():
-    assert parse_exit("0.8").threshold == 0.8 and parse_exit("never").threshold == "never" and parse_exit(0).threshold == 0
+    assert (
+        parse_exit("0.8").threshold == 0.8 and parse_exit("never").threshold == "never" and parse_exit(0).threshold == 0
+    )

@@ -61,7 +61,7 @@ def parse_exit(text: str | float) -> SmallEarlyExit:
         ValueError: if it is none of these.
     """
     if text in ("never", "always"):
-        return SmallEarlyExit(text)
+        return SmallEarlyExit(text)  # type: ignore[arg-type]
     try:
         return SmallEarlyExit(float(text))
     except ValueError:

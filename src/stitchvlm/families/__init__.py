@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 
 import torch
 
+from stitchvlm.errors import DataError
 from stitchvlm.families.base import VLM, Decoder, Family, Inputs, Prompt
 from stitchvlm.families.checkpoint import checkpoint_folder, read_json
 from stitchvlm.families.internvl import InternVL
@@ -31,7 +32,8 @@ def load_vlm(
         device_map: accelerate's placement of parts instead of ``device``.
 
     Raises:
-        ValueError: if the checkpoint is missing, broken or of no supported family, or the device is absent.
+        ValueError: if the checkpoint is missing or of no supported family, or the device is absent.
+        DataError: if the checkpoint is broken or incomplete.
     """
     folder = checkpoint_folder(source)
     config = read_json(folder / "config.json")
@@ -40,8 +42,20 @@ def load_vlm(
     if family is None:
         kind = config.get("model_type") or (config.get("architectures") or ["nothing"])[0]
         names = ", ".join(family.name for family in families)
-        raise ValueError(f"{source} is a {kind} checkpoint, not a vision-language model of a supported family ({names})")
-    return family.load(source, folder, dtype, device_map if device_map is not None else {"": usable_device(device)})
+        raise ValueError(
+            f"{source} is a {kind} checkpoint, not a vision-language model of a supported family ({names})"
+        )
+    placement = device_map if device_map is not None else {"": usable_device(device)}
+    try:
+        return family.load(source, folder, dtype, placement)
+    except torch.OutOfMemoryError:
+        raise
+    except (
+        Exception
+    ) as error:  # libraries raise many kinds of error for a broken tokenizer file, the bare one among them
+        told = str(error)
+        where = "" if source in told or str(folder) in told else f"{source} cannot be loaded, fetch it again: "
+        raise DataError(where + told) from error
 
 
 def usable_device(device: str | None) -> str:
@@ -55,7 +69,9 @@ def usable_device(device: str | None) -> str:
     try:
         kind = torch.device(device)
     except RuntimeError:
-        raise ValueError(f"there is no kind of device called {device!r}: use cpu, cuda or cuda:1, for instance") from None
+        raise ValueError(
+            f"there is no kind of device called {device!r}: use cpu, cuda or cuda:1, for instance"
+        ) from None
     absent = kind.type == "cuda" and (kind.index or 0) >= torch.cuda.device_count()
     if absent or (kind.type not in ("cpu", "cuda") and not _works(kind)):
         raise ValueError(f"device {device} is not here: {torch.cuda.device_count()} CUDA devices are; use --device cpu")
@@ -70,4 +86,14 @@ def _works(device: torch.device) -> bool:
     return device.type != "meta"
 
 
-__all__ = ["VLM", "Decoder", "Family", "Inputs", "InternVL", "Prompt", "available_families", "load_vlm", "usable_device"]
+__all__ = [
+    "VLM",
+    "Decoder",
+    "Family",
+    "Inputs",
+    "InternVL",
+    "Prompt",
+    "available_families",
+    "load_vlm",
+    "usable_device",
+]

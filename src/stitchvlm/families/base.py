@@ -1,7 +1,7 @@
 """What a model family has to say about itself. Only the files of this folder know transformers' model classes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -53,7 +53,7 @@ class Inputs:
         layouts: per row where its visual tokens sit.
     """
 
-    token_ids: tuple[Int[Tensor, " n_tokens"], ...]
+    token_ids: tuple[Int[Tensor, " _n_tokens"], ...]
     pixels: Float[Tensor, "tiles 3 height width"] | None
     layouts: tuple[VisualLayout, ...]
 
@@ -97,7 +97,7 @@ class Decoder:
         stream: TokenStream,
         cache: Cache | None,
         layers: range,
-        masks: dict[int | None, Bool[Tensor, "batch 1 length keys"] | None],
+        masks: Mapping[int | None, Bool[Tensor, "batch 1 length keys"] | None],
         tap: AttentionTap | None = None,
     ) -> Float[Tensor, "batch length width"]:
         """The stream's states after ``layers``; ``masks`` holds one mask per window size in use."""
@@ -152,7 +152,7 @@ class Family(ABC):
         """The parts of the language model."""
 
 
-def pad_left(rows: Sequence[Int[Tensor, " length"]], value: int) -> Int[Tensor, "batch longest"]:
+def pad_left(rows: Sequence[Int[Tensor, " _length"]], value: int) -> Int[Tensor, "batch longest"]:
     """Rows of different length as one tensor, ``value`` in front of the shorter ones."""
     longest = max(len(row) for row in rows)
     return torch.stack([nn.functional.pad(row, (longest - len(row), 0), value=value) for row in rows])

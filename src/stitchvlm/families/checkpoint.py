@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from stitchvlm.errors import DataError
+
 _FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
 
 
@@ -22,7 +24,9 @@ def checkpoint_folder(source: str) -> Path:
             raise ValueError(f"{source} has no config.json: give the folder of a checkpoint")
         return folder
     if folder.exists() or source.startswith((".", "/", "~")) or source.count("/") != 1:
-        raise ValueError(f"{source} is neither a folder with a checkpoint nor a hub id such as OpenGVLab/InternVL3-8B-hf")
+        raise ValueError(
+            f"{source} is neither a folder with a checkpoint nor a hub id such as OpenGVLab/InternVL3-8B-hf"
+        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -30,7 +34,7 @@ def checkpoint_folder(source: str) -> Path:
         return Path(snapshot_download(source, allow_patterns=_FILES))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ValueError(
+        raise DataError(
             f"there is no folder {source}, and the hub does not give it ({reason}): check the name and the connection"
         ) from error
 
@@ -44,11 +48,11 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ValueError(f"{path} is missing: the checkpoint is incomplete") from None
+        raise DataError(f"{path} is missing: the checkpoint is incomplete") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid JSON ({error}): fetch the checkpoint again") from error
+        raise DataError(f"{path} is not valid JSON ({error}): fetch the checkpoint again") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} does not hold a JSON object: fetch the checkpoint again")
+        raise DataError(f"{path} does not hold a JSON object: fetch the checkpoint again")
     return content
 
 
@@ -66,13 +70,16 @@ def load_weights(
         model, report = kind.from_pretrained(
             folder, dtype=dtype or "auto", device_map=device_map, use_safetensors=True, output_loading_info=True
         )
+    except torch.OutOfMemoryError:
+        raise
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(f"the weights in {folder} cannot be loaded ({reason}): fetch the checkpoint again") from error
-    problems = {key: sorted(map(str, report[key])) for key in ("missing_keys", "unexpected_keys", "mismatched_keys") if report.get(key)}
+        raise DataError(f"the weights in {folder} cannot be loaded ({reason}): fetch the checkpoint again") from error
+    kinds = ("missing_keys", "unexpected_keys", "mismatched_keys")
+    problems = {key: sorted(map(str, report[key])) for key in kinds if report.get(key)}
     if problems:
         kind_of, names = next(iter(problems.items()))
-        raise ValueError(
+        raise DataError(
             f"the weights in {folder} do not fit its config: {len(names)} {kind_of.replace('_', ' ')}, such as {names[0]}: "
             "fetch the checkpoint again"
         )

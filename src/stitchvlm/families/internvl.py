@@ -81,7 +81,9 @@ class InternVL(Family):
         start, context, end = image_tokens
         pieces = text.split(context)
         if len(pieces) != len(question.images) + 1:
-            raise ValueError(f"the chat has {len(pieces) - 1} picture places but {len(question.images)} pictures were given")
+            raise ValueError(
+                f"the chat has {len(pieces) - 1} picture places but {len(question.images)} pictures were given"
+            )
         grids = [self._grid(vlm, image.size, max_tiles) for image in question.images]
         for number, (columns, rows) in enumerate(grids):
             n_tiles = columns * rows + (columns * rows > 1)

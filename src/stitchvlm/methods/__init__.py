@@ -33,4 +33,13 @@ def make_method(name: str, **options) -> TokenReducer:
     return methods[name](**options)
 
 
-__all__ = ["Evidence", "Guided", "Random", "ReductionView", "TokenReducer", "TokenScorer", "available_methods", "make_method"]
+__all__ = [
+    "Evidence",
+    "Guided",
+    "Random",
+    "ReductionView",
+    "TokenReducer",
+    "TokenScorer",
+    "available_methods",
+    "make_method",
+]

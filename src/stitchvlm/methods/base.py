@@ -32,9 +32,9 @@ class ReductionView:
     """
 
     layouts: Sequence[VisualLayout]
-    present: Sequence[Int[Tensor, " n_present"]]
+    present: Sequence[Int[Tensor, " _n_present"]]
     layer: int
-    guide: Sequence[Float[Tensor, " n_visual"]] | None = None
+    guide: Sequence[Float[Tensor, " _n_visual"]] | None = None
     seed: int = 0
 
 
@@ -54,7 +54,7 @@ class TokenScorer(TokenReducer):
     """A method that drops the tokens with the lowest scores; it writes only :meth:`score`."""
 
     @abstractmethod
-    def score(self, view: ReductionView) -> Sequence[Float[Tensor, " n_visual"]]:
+    def score(self, view: ReductionView) -> Sequence[Float[Tensor, " _n_visual"]]:
         """One score per visual token of every row's layout; higher stays."""
 
     def reduce(self, view: ReductionView, n_keep: Sequence[int]) -> Reduction:

@@ -20,6 +20,6 @@ class Guided(TokenScorer):
     paper = "A Stitch in Time Saves Nine, arXiv 2412.03324"
     needs = frozenset({Evidence.GUIDE_MAP})
 
-    def score(self, view: ReductionView) -> Sequence[Float[Tensor, " n_visual"]]:
+    def score(self, view: ReductionView) -> Sequence[Float[Tensor, " _n_visual"]]:
         assert view.guide is not None, "the engine provides what a method needs"
         return view.guide

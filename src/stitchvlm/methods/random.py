@@ -17,6 +17,6 @@ class Random(TokenScorer):
     name = "random"
     paper = "baseline, no paper"
 
-    def score(self, view: ReductionView) -> Sequence[Float[Tensor, " n_visual"]]:
+    def score(self, view: ReductionView) -> Sequence[Float[Tensor, " _n_visual"]]:
         generator = torch.Generator().manual_seed(view.seed)
         return [torch.rand(layout.n_visual, generator=generator) for layout in view.layouts]

@@ -1,0 +1,32 @@
+# make demo | test | check: each makes .venv first when it is missing or older than what it is made from.
+PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: demo test slow check format
+
+demo: $(STAMP)
+	$(BIN)/stitch demo
+
+test: $(STAMP)
+	$(BIN)/pytest -q
+
+slow: $(STAMP)
+	$(BIN)/pytest -q -m 'slow and not gpu and not vllm and not browser' || [ $$? -eq 5 ]  # 5: there are no slow tests
+
+check: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "stitch needs Python 3.11 or newer, and none was found: install one" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@

@@ -1,0 +1,66 @@
+"""One answer and what happened on the way, for people."""
+
+from rich.console import Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from stitchvlm.records import Answer
+
+_STAGES = ("load", "prepare", "encode", "prefill", "decode")
+
+
+def printable(text: str) -> Text:
+    """A model's words without control characters, which could do things to a terminal."""
+    return Text("".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text))
+
+
+def answer_panel(answer: Answer, question: str) -> Panel:
+    """The answer under its question."""
+    who = f"answered by the {answer.answered_by} model"
+    return Panel(
+        printable(answer.text), title=printable(question), title_align="left", subtitle=who, subtitle_align="right"
+    )
+
+
+def answer_account(answer: Answer) -> Group:
+    """Who answered, the scores, the tokens and the seconds."""
+    account = Table.grid(padding=(0, 3))
+    account.add_column(style="bold")
+    account.add_column()
+    account.add_row("answered by", f"the {answer.answered_by} model")
+    if answer.trace.small_answer is not None:
+        account.add_row("draft", printable(answer.trace.small_answer))
+    if scores := _scores(answer):
+        account.add_row("scores", scores)
+    account.add_row("visual tokens", _tokens(answer))
+    return Group(account, _seconds(answer))
+
+
+def _scores(answer: Answer) -> str:
+    scores = {name: value for name, value in answer.as_dict()["scores"].items() if value is not None}
+    return "   ".join(f"{name} {value:.3f}" for name, value in scores.items())
+
+
+def _tokens(answer: Answer) -> str:
+    trace = answer.trace
+    if answer.answered_by == "small":
+        return f"none of {trace.n_visual} went through the large model: the small one's answer stands"
+    share = f"{trace.average_retention:.1%} of the work averaged over {len(trace.kept_per_layer)} layers"
+    return f"{trace.n_kept} of {trace.n_visual} kept to the end, {share}"
+
+
+def _seconds(answer: Answer) -> Table:
+    """Stages down, models across."""
+    seconds = answer.trace.seconds
+    table = Table("stage", header_style="bold", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column("small, s", justify="right")
+    table.add_column("large, s", justify="right")
+    for stage in _STAGES:
+        cells = [seconds.get(f"{model}_{stage}") for model in ("small", "large")]
+        if any(cell is not None and cell >= 0.0005 for cell in cells):
+            table.add_row(stage, *("" if cell is None else f"{cell:.3f}" for cell in cells))
+    if "exit_check" in seconds:
+        table.add_row("exit check", f"{seconds['exit_check']:.3f}", "")
+    table.add_row("total", "", f"{seconds['total']:.3f}", style="bold")
+    return table

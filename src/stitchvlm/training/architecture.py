@@ -1,0 +1,135 @@
+"""The two models of the pair: sizes, construction, and growing a language model deeper without changing what it computes."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import InternVLConfig, InternVLForConditionalGeneration, InternVLVisionConfig, Qwen3Config
+
+from .grid import CELLS, PATCH, TILE
+
+
+@dataclass(frozen=True)
+class Size:
+    """Widths and depths of one model. Heads are 32 wide everywhere."""
+
+    vision_width: int
+    vision_layers: int
+    text_width: int
+    text_layers: int
+    text_mlp: int
+    text_kv_heads: int
+
+
+SIZES = {
+    "small": Size(vision_width=96, vision_layers=4, text_width=128, text_layers=5, text_mlp=192, text_kv_heads=2),
+    "large": Size(vision_width=160, vision_layers=4, text_width=192, text_layers=12, text_mlp=544, text_kv_heads=3),
+}
+_HEAD = 32
+EMBEDDING_SCALE = 0.3
+"""Root mean square of token embeddings, and of visual features, where the language model starts."""
+
+
+def _vision_config(size: Size) -> InternVLVisionConfig:
+    return InternVLVisionConfig(
+        hidden_size=size.vision_width,
+        num_hidden_layers=size.vision_layers,
+        num_attention_heads=size.vision_width // _HEAD,
+        intermediate_size=4 * size.vision_width,
+        image_size=(TILE, TILE),
+        patch_size=(PATCH, PATCH),
+        layer_scale_init_value=1.0,
+        use_absolute_position_embeddings=True,
+    )
+
+
+def _text_config(size: Size, tokens: dict[str, int], vocabulary: int) -> Qwen3Config:
+    return Qwen3Config(
+        vocab_size=vocabulary,
+        hidden_size=size.text_width,
+        intermediate_size=size.text_mlp,
+        num_hidden_layers=size.text_layers,
+        num_attention_heads=size.text_width // _HEAD,
+        num_key_value_heads=size.text_kv_heads,
+        head_dim=_HEAD,
+        max_position_embeddings=4096,
+        tie_word_embeddings=False,
+        bos_token_id=None,
+        eos_token_id=tokens["<|im_end|>"],
+        pad_token_id=tokens["<|endoftext|>"],
+    )
+
+
+def _plane_waves(side: int, width: int) -> torch.Tensor:
+    """`[side * side, width]`: sines and cosines of row and column, from one patch to the whole tile in wavelength."""
+    waves = math.pi / torch.logspace(0, math.log2(side), width // 4, base=2.0)
+    angles = torch.arange(side)[:, None] * waves
+    line = torch.cat([angles.sin(), angles.cos()], -1)
+    return torch.cat([line.repeat_interleave(side, 0), line.repeat(side, 1)], -1)
+
+
+@torch.no_grad()
+def _initialise_tower(tower: nn.Module) -> None:
+    """Unit-gain matrices and smooth positions: from the usual 0.02 a narrow tower takes long to find its neighbours."""
+    for module in tower.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=module.in_features**-0.5)
+    positions = tower.embeddings.position_embeddings
+    positions[:, 1:] = 0.7 * _plane_waves(2 * CELLS, positions.shape[-1])
+
+
+def build_model(
+    size: Size, tokens: dict[str, int], vocabulary: int, seed: int, text_layers: int | None = None
+) -> InternVLForConditionalGeneration:
+    """A freshly initialised model in float32; `tokens` maps the special tokens to their ids."""
+    torch.manual_seed(seed)
+    text = _text_config(size, tokens, vocabulary)
+    text.num_hidden_layers = text_layers or size.text_layers
+    text.layer_types = ["full_attention"] * text.num_hidden_layers
+    config = InternVLConfig(
+        vision_config=_vision_config(size),
+        text_config=text,
+        image_token_id=tokens["<IMG_CONTEXT>"],
+        image_seq_length=CELLS * CELLS,
+        downsample_ratio=0.5,
+        tie_word_embeddings=False,
+    )
+    model = InternVLForConditionalGeneration(config).float()
+    _initialise_tower(model.model.vision_tower)
+    nn.init.normal_(model.model.language_model.embed_tokens.weight, std=EMBEDDING_SCALE)
+    nn.init.zeros_(model.lm_head.weight)
+    return model
+
+
+def visual_features(model: InternVLForConditionalGeneration, pixels: torch.Tensor) -> torch.Tensor:
+    """Normalised pixels `[tiles, 3, TILE, TILE]` to visual tokens `[tiles, CELLS * CELLS, text_width]`."""
+    hidden = model.model.vision_tower(pixel_values=pixels).last_hidden_state[:, 1:]
+    side = 2 * CELLS
+    shuffled = model.model.pixel_shuffle(hidden.reshape(len(hidden), side, side, -1), scale_factor=0.5)
+    return model.model.multi_modal_projector(shuffled.reshape(len(hidden), CELLS * CELLS, -1))
+
+
+def grow_language_model(model: InternVLForConditionalGeneration, layers: int) -> None:
+    """Deepen the language model to `layers` layers, in place, by copies whose output projections are zero.
+
+    A copy is put behind each layer in turn, so that the depth is spread evenly. Since a new layer adds nothing to the
+    residual stream, the deeper model computes exactly what the shallower one did.
+    """
+    text = model.model.language_model
+    old = list(text.layers)
+    counts = [layers // len(old) + (k < layers % len(old)) for k in range(len(old))]
+    grown: list[nn.Module] = []
+    for layer, count in zip(old, counts, strict=True):
+        grown.append(layer)
+        for _ in range(count - 1):
+            twin = type(layer)(text.config, layer.self_attn.layer_idx)
+            twin.load_state_dict(layer.state_dict())
+            nn.init.zeros_(twin.self_attn.o_proj.weight)
+            nn.init.zeros_(twin.mlp.down_proj.weight)
+            grown.append(twin)
+    for index, layer in enumerate(grown):
+        layer.self_attn.layer_idx = index
+    text.layers = nn.ModuleList(grown)
+    text.config.num_hidden_layers = layers
+    text.config.layer_types = ["full_attention"] * layers

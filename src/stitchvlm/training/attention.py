@@ -1,0 +1,42 @@
+"""A plain attention kernel for training: two matrix products and a softmax in the products' own precision.
+
+On CPUs with bfloat16 matrix units it is faster, forward and backward, than the fused kernel and than transformers' eager
+one. The saved models carry no trace of it.
+"""
+
+import torch
+from torch import nn
+from transformers import AttentionInterface, PreTrainedModel
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+NAME = "stitch_plain"
+
+
+def plain_attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    **_: object,
+) -> tuple[torch.Tensor, None]:
+    """`query[b, heads, n, d]`, `key`, `value` `[b, kv heads, n, d]`, boolean mask; gives `[b, n, heads, d]`."""
+    batch, heads, length, width = query.shape
+    groups = heads // key.shape[1]
+    scale = width**-0.5 if scaling is None else scaling
+    key, value = key.to(value.dtype)[:, :, None], value[:, :, None]
+    scores = (query.to(value.dtype) * scale).reshape(batch, -1, groups, length, width) @ key.transpose(-1, -2)
+    if attention_mask is not None:
+        scores = scores.masked_fill(~attention_mask[:, :, None], torch.finfo(scores.dtype).min)
+    with torch.autocast(scores.device.type, enabled=False):
+        weights = scores.softmax(-1)
+    return (weights @ value).reshape(batch, heads, length, width).transpose(1, 2).contiguous(), None
+
+
+def use_plain_attention(model: PreTrainedModel) -> None:
+    """Let `model` run on `plain_attention` from now on."""
+    AttentionInterface.register(NAME, plain_attention)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    model.model.vision_tower.config._attn_implementation = NAME
+    model.model.language_model.config._attn_implementation = NAME

@@ -1,0 +1,180 @@
+"""Training of the language model on packed questions about rendered pictures."""
+
+import random
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from transformers import InternVLForConditionalGeneration
+
+from .architecture import visual_features
+from .cache import PictureSet
+from .grid import TOKENS_PER_TILE
+from .packing import UNSEEN, Batch, Packed, Packer, collate
+from .questions import Question, ask_several
+from .regions import keep_around
+from .scene import Scene, Thing
+from .tower import normalise
+from .words import SYSTEM_PROMPTS
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a language stage asks. Shares and limits move linearly from the first value to the second over the stage."""
+
+    sets: tuple[str, ...] = ("small",)
+    tiles: tuple[int, ...] = (1,)
+    pictures: int = 32
+    questions: int = 8
+    first_shares: dict[str, float] = field(default_factory=lambda: {"read": 0.3, "cell": 0.3, "where": 0.2, "list": 0.1, "colour": 0.1})
+    last_shares: dict[str, float] = field(default_factory=lambda: {"read": 0.7, "where": 0.1, "colour": 0.1, "shape": 0.1})
+    most_things: tuple[int, int] = (2, 9)
+    dropped_share: float = 0.0
+    frozen_features: bool = True
+
+    def shares(self, progress: float) -> dict[str, float]:
+        kinds = {**self.first_shares, **self.last_shares}
+        return {k: (1 - progress) * self.first_shares.get(k, 0) + progress * self.last_shares.get(k, 0) for k in kinds}
+
+
+class FeatureBank:
+    """Visual features of pictures, computed once for a frozen tower and kept in bfloat16."""
+
+    def __init__(self, model: InternVLForConditionalGeneration, device: torch.device) -> None:
+        self._model, self._device = model, device
+        self._kept: dict[tuple[str, int], torch.Tensor] = {}
+
+    def clear(self) -> None:
+        self._kept.clear()
+
+    def fresh(self, chosen: list[tuple[PictureSet, int]]) -> torch.Tensor:
+        """`[pictures, tokens, width]` with gradients; all pictures must have equally many tiles."""
+        pixels = normalise(np.concatenate([pictures.tiles(index) for pictures, index in chosen]), self._device)
+        with torch.autocast(self._device.type, torch.bfloat16):
+            return visual_features(self._model, pixels).float().unflatten(0, (len(chosen), -1)).flatten(1, 2)
+
+    @torch.no_grad()
+    def frozen(self, chosen: list[tuple[PictureSet, int]]) -> torch.Tensor:
+        missing = [(p, i) for p, i in dict.fromkeys(chosen) if (p.name, i) not in self._kept]
+        if missing:
+            for (pictures, index), features in zip(missing, self.fresh(missing), strict=True):
+                self._kept[pictures.name, index] = features.bfloat16()
+        return torch.stack([self._kept[pictures.name, index] for pictures, index in chosen]).float()
+
+
+def pictures_by_tiles(pictures: PictureSet, tiles: tuple[int, ...]) -> dict[int, list[int]]:
+    """Numbers of the set's usable pictures, grouped by how many tiles they have."""
+    groups: dict[int, list[int]] = defaultdict(list)
+    for index, (_, _, count) in enumerate(pictures.where):
+        if count in tiles and any(thing.text for thing in pictures.scenes[index].things):
+            groups[count].append(index)
+    return groups
+
+
+def answer_logits(model: InternVLForConditionalGeneration, batch: Batch, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits and targets at the places that predict an answer token: `[answers, vocabulary]` and `[answers]`."""
+    embedded = model.model.language_model.embed_tokens(batch.tokens)
+    embedded = embedded.masked_scatter(batch.visual[..., None], features.to(embedded.dtype))
+    with torch.autocast(embedded.device.type, torch.bfloat16):
+        hidden = model.model.language_model(
+            inputs_embeds=embedded, position_ids=batch.positions, attention_mask=batch.mask, use_cache=False
+        ).last_hidden_state
+        asked = batch.targets != UNSEEN
+        return model.lm_head(hidden[asked]).float(), batch.targets[asked]
+
+
+def score_answers(logits: torch.Tensor, targets: torch.Tensor, batch: Batch, kinds: list[list[str]]) -> dict[str, list[bool]]:
+    """Kind to a list that tells, for each question, whether every token of its answer comes out right (teacher forced)."""
+    rows, _ = (batch.targets != UNSEEN).nonzero(as_tuple=True)
+    segments = batch.segments[batch.targets != UNSEEN]
+    right = logits.argmax(-1) == targets
+    whole: dict[tuple[int, int], bool] = {}
+    for row, segment, good in zip(rows.tolist(), segments.tolist(), right.tolist(), strict=True):
+        whole[row, segment] = whole.get((row, segment), True) and good
+    scores: dict[str, list[bool]] = defaultdict(list)
+    for (row, segment), good in whole.items():
+        scores[kinds[row][segment - 1]].append(good)
+    return scores
+
+
+def _subject(question: Question, scene: Scene) -> list[Thing]:
+    """The thing that the question's box belongs to, or all where it asks about the whole picture."""
+    x = scene.width * (question.box[0] + question.box[2]) / 2
+    y = scene.height * (question.box[1] + question.box[3]) / 2
+    if question.kind == "list":
+        return list(scene.things)
+    return [min(scene.things, key=lambda t: (t.centre[0] - x) ** 2 + (t.centre[1] - y) ** 2)]
+
+
+class LanguageTrainer:
+    """Draws batches for a lesson and computes their loss; step and seed alone decide what a batch holds."""
+
+    def __init__(
+        self, model: InternVLForConditionalGeneration, packer: Packer, sets: dict[str, PictureSet], lesson: Lesson, seed: str
+    ) -> None:
+        self.model, self.lesson, self._packer, self._seed = model, lesson, packer, seed
+        self.device = next(model.parameters()).device
+        self.bank = FeatureBank(model, self.device)
+        self._groups = [
+            (sets[name], group) for name in lesson.sets for group in pictures_by_tiles(sets[name], lesson.tiles).values()
+        ]
+
+    def _choose(self, rng: random.Random, progress: float) -> list[tuple[PictureSet, int]]:
+        """Pictures with equally many tiles and not more things than the lesson has reached."""
+        low, high = self.lesson.most_things
+        limit = low + (high - low) * min(1.0, 2 * progress)
+        pictures, group = rng.choices(self._groups, [len(group) for _, group in self._groups])[0]
+        chosen: list[tuple[PictureSet, int]] = []
+        while len(chosen) < self.lesson.pictures:
+            index = rng.choice(group)
+            if len(pictures.scenes[index].things) <= limit:
+                chosen.append((pictures, index))
+        return chosen
+
+    def _pack(
+        self, pictures: PictureSet, index: int, keep: int | None, rng: random.Random, progress: float
+    ) -> tuple[Packed, list[Question], list[int]]:
+        """One row, its questions, and the visual tokens it has: all, or about `keep` around what one question asks for."""
+        scene = pictures.scenes[index]
+        total = pictures.where[index][2] * TOKENS_PER_TILE
+        system = rng.choice(SYSTEM_PROMPTS) if rng.random() < 0.15 else None
+        asked = ask_several(scene, self.lesson.questions, self.lesson.shares(progress), rng)
+        kept = list(range(total))
+        if keep is not None:
+            subject = _subject(asked[0], scene)
+            asked = [q for q in asked if _subject(q, scene) == subject]
+            kept = keep_around(scene, subject, keep, np.random.default_rng(rng.getrandbits(32)))
+        return self._packer.pack(asked, kept, total, system), asked, kept
+
+    def batch(self, step: int, progress: float) -> tuple[Batch, torch.Tensor, list[list[str]]]:
+        """The packed batch of this step, its visual features `[visual tokens, width]`, and the kinds asked."""
+        rng = random.Random(f"{self._seed}-{step}")
+        chosen = self._choose(rng, progress)
+        total = chosen[0][0].where[chosen[0][1]][2] * TOKENS_PER_TILE
+        pruned = rng.random() < self.lesson.dropped_share
+        keep = rng.randint(max(10, total // 14), total // 3) if pruned else None
+        rows = [self._pack(pictures, index, keep, rng, progress) for pictures, index in chosen]
+        features = self.bank.frozen(chosen) if self.lesson.frozen_features else self.bank.fresh(chosen)
+        present = torch.cat([features[k, torch.tensor(kept, device=features.device)] for k, (_, _, kept) in enumerate(rows)])
+        return collate([row for row, _, _ in rows], self.device), present, [[q.kind for q in asked] for _, asked, _ in rows]
+
+    def loss_at(self, step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
+        batch, features, kinds = self.batch(step, progress)
+        logits, targets = answer_logits(self.model, batch, features)
+        scores = score_answers(logits.detach(), targets, batch, kinds)
+        reading = scores.get("read", []) + scores.get("price", [])
+        figures = {"reads": sum(reading) / max(1, len(reading))}
+        figures |= {kind: sum(v) / len(v) for kind, v in scores.items() if kind in ("where", "colour", "cell")}
+        return F.cross_entropy(logits, targets), figures
+
+    @torch.no_grad()
+    def figures(self, batches: int) -> dict[str, float]:
+        """Exact-match shares by kind over the first batches, whole answers only."""
+        totals: dict[str, list[bool]] = defaultdict(list)
+        for step in range(batches):
+            batch, features, kinds = self.batch(step, 1.0)
+            for kind, scores in score_answers(*answer_logits(self.model, batch, features), batch, kinds).items():
+                totals[kind] += scores
+        return {kind: sum(scores) / len(scores) for kind, scores in totals.items()}

@@ -1,0 +1,103 @@
+"""Many questions behind one picture, in one sequence, exactly as if each had been asked alone.
+
+The prompt up to the end of the picture is stored once. Every question (with its answer) follows it, sees the picture and
+itself but no other question, and starts at the same position.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from .questions import Question
+
+UNSEEN = -100
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One picture's sequence. `visual` is the slice that the visual features fill."""
+
+    tokens: list[int]
+    positions: list[int]
+    segments: list[int]
+    targets: list[int]
+    visual: slice
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Packed sequences padded on the right; all `[batch, length]` but `mask`, `[batch, 1, length, length]`."""
+
+    tokens: torch.Tensor
+    positions: torch.Tensor
+    segments: torch.Tensor
+    targets: torch.Tensor
+    visual: torch.Tensor
+    mask: torch.Tensor
+
+
+class Packer:
+    """Writes packed sequences in the pair's chat format."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        self._tokenizer = tokenizer
+        self._image = tokenizer.convert_tokens_to_ids("<IMG_CONTEXT>")
+        self._encode = lru_cache(maxsize=100_000)(self._encode_text)
+
+    def _encode_text(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer(text, add_special_tokens=False).input_ids)
+
+    def pack(self, questions: list[Question], kept: Sequence[int], total: int, system: str | None = None) -> Packed:
+        """One row for a picture of `total` visual tokens of which those numbered `kept` are present, in order.
+
+        They keep the positions that they have when all are present, so a pruned picture leaves gaps in the positions.
+        """
+        before = list(self._encode((f"<|im_start|>system\n{system}<|im_end|>\n" if system else "") + "<|im_start|>user\n<img>"))
+        after = list(self._encode("</img>\n"))
+        start = len(before)
+        tokens = before + [self._image] * len(kept) + after
+        positions = [*range(start), *(start + k for k in kept), *(start + total + k for k in range(len(after)))]
+        segments, targets = [0] * len(tokens), [UNSEEN] * len(tokens)
+        origin = start + total + len(after)
+        for number, question in enumerate(questions, start=1):
+            prompt = self._encode(f"{question.text}<|im_end|>\n<|im_start|>assistant\n")
+            answer = self._encode(f"{question.answer}<|im_end|>")
+            length = len(prompt) + len(answer) - 1
+            tokens += (prompt + answer)[:-1]
+            targets += [UNSEEN] * (len(prompt) - 1) + list(answer)
+            positions += range(origin, origin + length)
+            segments += [number] * length
+        return Packed(tokens, positions, segments, targets, slice(start, start + len(kept)))
+
+
+def collate(rows: list[Packed], device: torch.device) -> Batch:
+    """Pad to the longest row; padded places see only themselves and are seen by nobody."""
+    length = max(len(row.tokens) for row in rows)
+
+    def padded(values: list[list[int]], fill: int) -> torch.Tensor:
+        return torch.tensor([row + [fill] * (length - len(row)) for row in values], device=device)
+
+    segments = padded([row.segments for row in rows], -1)
+    visual = torch.zeros(segments.shape, dtype=torch.bool)
+    for k, row in enumerate(rows):
+        visual[k, row.visual] = True
+    return Batch(
+        tokens=padded([row.tokens for row in rows], 0),
+        positions=padded([row.positions for row in rows], 0),
+        segments=segments,
+        targets=padded([row.targets for row in rows], UNSEEN),
+        visual=visual.to(device),
+        mask=packed_mask(segments),
+    )
+
+
+def packed_mask(segments: torch.Tensor) -> torch.Tensor:
+    """Causal; everyone sees segment 0 (the picture), and otherwise only its own segment."""
+    length = segments.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
+    keys, queries = segments[:, None, :], segments[:, :, None]
+    visible = ((keys == 0) | (keys == queries)) & (keys >= 0) & causal
+    return (visible | torch.eye(length, dtype=torch.bool, device=segments.device))[:, None]

@@ -1,0 +1,33 @@
+"""Which visual tokens show a thing, and which of them its text: used to drop other tokens in training."""
+
+import numpy as np
+
+from .grid import CELLS, tile_boxes
+from .scene import Box, Scene, Thing
+
+
+def token_boxes(scene: Scene) -> np.ndarray:
+    """`float[tokens, 4]`: the picture rectangle of every visual token, in sequence order."""
+    rows = []
+    for x0, y0, x1, y1 in tile_boxes(scene.width, scene.height):
+        w, h = (x1 - x0) / CELLS, (y1 - y0) / CELLS
+        rows += [(x0 + c * w, y0 + r * h, x0 + (c + 1) * w, y0 + (r + 1) * h) for r in range(CELLS) for c in range(CELLS)]
+    return np.array(rows)
+
+
+def tokens_touching(boxes: np.ndarray, box: Box) -> np.ndarray:
+    """Numbers of the tokens that share area with `box`."""
+    inside = (boxes[:, 0] < box[2]) & (boxes[:, 2] > box[0]) & (boxes[:, 1] < box[3]) & (boxes[:, 3] > box[1])
+    return np.flatnonzero(inside)
+
+
+def keep_around(scene: Scene, things: list[Thing], count: int, rng: np.random.Generator) -> list[int]:
+    """Up to `count` tokens: all that touch the things' texts, then other tokens of the things and of the rest at random."""
+    boxes = token_boxes(scene)
+    text = np.unique(np.concatenate([tokens_touching(boxes, t.text_box) for t in things]))
+    body = np.setdiff1d(np.unique(np.concatenate([tokens_touching(boxes, t.box) for t in things])), text)
+    rest = np.setdiff1d(np.arange(len(boxes)), np.concatenate([text, body]))
+    room = max(0, count - len(text))
+    some_body = rng.permutation(body)[: round(room * rng.uniform(0.3, 0.9))]
+    some_rest = rng.permutation(rest)[: max(0, room - len(some_body))]
+    return sorted(np.concatenate([text, some_body, some_rest]).astype(int).tolist())

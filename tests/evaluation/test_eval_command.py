@@ -1,0 +1,101 @@
+"""``stitch eval`` from the outside: lines, summary, interruption, refusal."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from stitchvlm.cli import app
+
+
+@pytest.fixture
+def evaluate(tiny_pair, scenes_task):
+    def run(out, *options: str):
+        pair = ["--small", tiny_pair[0], "--large", tiny_pair[1]]
+        arguments = ["eval", "scenes", *pair, "--device", "cpu", "--max-new-tokens", "4", "--out", str(out), *options]
+        return CliRunner(env={"COLUMNS": "120"}).invoke(app, arguments)
+
+    return run
+
+
+def test_lines_and_summary(evaluate, tmp_path):
+    out = tmp_path / "r.jsonl"
+    result = evaluate(out, "--n", "6", "--exit", "0.01")
+    assert result.exit_code == 0
+    assert "95 % interval" in result.stdout and "colour" in result.stdout and "all" in result.stdout
+    lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [line["id"] for line in lines] == [f"q{n}" for n in range(6)]
+
+
+def test_more_questions_go_into_the_same_file(evaluate, tmp_path):
+    out = tmp_path / "r.jsonl"
+    evaluate(out, "--n", "2")
+    before = out.read_bytes()
+    told = json.loads(evaluate(out, "--n", "4", "--json").stdout)
+    assert told["all"]["n"] == 4 and out.read_bytes().startswith(before)
+    assert json.loads(evaluate(out, "--n", "3", "--json").stdout)["all"]["n"] == 3
+
+
+def test_other_settings_are_one_sentence(evaluate, tmp_path):
+    out = tmp_path / "r.jsonl"
+    evaluate(out, "--n", "1")
+    before = out.read_bytes()
+    result = evaluate(out, "--keep", "20%")
+    assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1 and "keep 0.09 (now 0.2)" in result.stderr
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "names"),
+    [
+        (["--n", "9"], 2, "between 1 and 8"),
+        (["--keep", "2"], 2, "keep"),
+        (["--exit", "2"], 2, "'2'"),
+        (["--method", "magic"], 2, "'magic'"),
+        (["--layer", "9"], 2, "layer 9"),
+    ],
+)
+def test_bad_options_are_one_sentence(evaluate, tmp_path, options, code, names):
+    result = evaluate(tmp_path / "r.jsonl", *options)
+    assert result.exit_code == code and result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1 and names in result.stderr
+
+
+def test_a_full_disk_is_one_sentence(evaluate):
+    result = evaluate("/dev/full", "--n", "1")
+    assert result.exit_code == 1 and "stitch: there is no space left to write /dev/full" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_killed_run_goes_on_where_it_stopped(tiny_pair, scenes, tmp_path):
+    out = tmp_path / "r.jsonl"
+    code = (
+        "import pathlib, time\n"
+        "from stitchvlm.cli import main\n"
+        "from stitchvlm.evaluation import tasks, runner\n"
+        f"tasks.TASKS['scenes'] = lambda: tasks.load_scenes(pathlib.Path({str(scenes)!r}))\n"
+        "record = runner.Runner.record\n"
+        "runner.Runner.record = lambda self, sample: time.sleep({pause}) or record(self, sample)\n"
+        "main()\n"
+    )
+    options = ["eval", "scenes", "--small", tiny_pair[0], "--large", tiny_pair[1], "--out", str(out), "--json"]
+    slow = subprocess.Popen(
+        [sys.executable, "-c", code.replace("{pause}", "0.3"), *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 50
+    while not (out.exists() and out.read_bytes().count(b"\n") >= 2) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    slow.kill()
+    slow.communicate(timeout=30)
+    with out.open("ab") as file:
+        file.write(b'{"id": "q7", "torn')
+    n_before = out.read_bytes().count(b"\n")
+    done = subprocess.run(
+        [sys.executable, "-c", code.replace("{pause}", "0"), *options], capture_output=True, timeout=60
+    )
+    ids = [json.loads(line)["id"] for line in out.read_text(encoding="utf-8").splitlines()]
+    assert done.returncode == 0 and 2 <= n_before < 8 and ids == [f"q{n}" for n in range(8)]
+    assert json.loads(done.stdout)["all"]["n"] == 8

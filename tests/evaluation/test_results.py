@@ -1,0 +1,92 @@
+"""A file of results survives what happens to files."""
+
+import json
+import os
+
+import pytest
+
+from stitchvlm.errors import DataError
+from stitchvlm.evaluation.results import ResultFile
+
+SETTINGS = {"task": "scenes", "keep": 0.09}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "results.jsonl"
+
+
+def test_lines_are_there_again(path):
+    results = ResultFile(path, SETTINGS)
+    results.append({"id": "a", "answer": "Öl"})
+    results.append({"id": "b", "answer": "x"})
+    again = ResultFile(path, SETTINGS)
+    assert again.ids() == {"a", "b"} and again.records == results.records
+    assert path.read_text(encoding="utf-8").count("\n") == 2
+
+
+def test_a_torn_last_line_is_dropped(path):
+    ResultFile(path, SETTINGS).append({"id": "a"})
+    with path.open("ab") as file:
+        file.write(b'{"id": "b", "ans')
+    assert ResultFile(path, SETTINGS).ids() == {"a"}
+    assert path.read_bytes() == b'{"id": "a"}\n'
+
+
+def test_a_torn_line_in_the_middle_is_refused(path):
+    ResultFile(path, SETTINGS).append({"id": "a"})
+    path.write_bytes(b'{"id": "b", "ans\n{"id": "a"}\n')
+    with pytest.raises(DataError, match=r"line 1 of .*results\.jsonl"):
+        ResultFile(path, SETTINGS)
+
+
+def test_other_settings_are_refused(path):
+    ResultFile(path, SETTINGS).append({"id": "a"})
+    with pytest.raises(ValueError, match=r"other settings, keep 0\.09 \(now 0\.2\): name another --out"):
+        ResultFile(path, SETTINGS | {"keep": 0.2})
+
+
+def test_settings_of_an_empty_run_may_change(path):
+    ResultFile(path, SETTINGS)
+    ResultFile(path, SETTINGS | {"keep": 0.2}).append({"id": "a"})
+    assert json.loads(ResultFile(path, SETTINGS | {"keep": 0.2}).settings_path.read_text())["keep"] == 0.2
+
+
+def test_a_foreign_file_is_left_alone(path):
+    path.write_text("precious\n")
+    with pytest.raises(ValueError, match="without settings"):
+        ResultFile(path, SETTINGS)
+    assert path.read_text() == "precious\n"
+
+
+def test_no_folder_and_no_file(tmp_path):
+    with pytest.raises(ValueError, match="no folder"):
+        ResultFile(tmp_path / "missing" / "r.jsonl", SETTINGS)
+    with pytest.raises(ValueError, match="is a folder"):
+        ResultFile(tmp_path, SETTINGS)
+
+
+def test_a_full_disk_leaves_whole_lines(path, monkeypatch):
+    results = ResultFile(path, SETTINGS)
+    results.append({"id": "a"})
+    write = os.write
+
+    def fills_up(handle: int, data: bytes) -> int:
+        if len(data) < 8:
+            raise OSError(28, "No space left on device")
+        return write(handle, data[:8])
+
+    monkeypatch.setattr(os, "write", fills_up)
+    with pytest.raises(OSError, match=r"No space left.*results\.jsonl"):
+        results.append({"id": "b", "answer": "long"})
+    assert path.read_bytes() == b'{"id": "a"}\n' and results.ids() == {"a"}
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_device_gets_no_settings_beside_it(tmp_path):
+    link = tmp_path / "full"
+    link.symlink_to("/dev/full")
+    results = ResultFile(link, SETTINGS)
+    with pytest.raises(OSError, match="No space left"):
+        results.append({"id": "a"})
+    assert [path.name for path in tmp_path.iterdir()] == ["full"]

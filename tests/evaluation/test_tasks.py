@@ -1,0 +1,49 @@
+"""Tasks are read whole or not at all."""
+
+import zipfile
+
+import pytest
+
+from stitchvlm.errors import DataError
+from stitchvlm.evaluation.examples import drawn_examples
+from stitchvlm.evaluation.tasks import load_scenes, load_task
+
+
+def test_scenes_are_read_from_their_archive(scenes):
+    samples = load_scenes(scenes)
+    assert [sample.id for sample in samples] == [f"q{n}" for n in range(8)]
+    assert samples[0].gold == "K7P" and samples[0].box == (0.1, 0.1, 0.5, 0.5) and samples[7].kind == "colour"
+    assert samples[3].picture().size == (64, 48)
+
+
+def test_first_n(scenes_task):
+    assert len(load_task("scenes")) == 8 and [s.id for s in load_task("scenes", 2)] == ["q0", "q1"]
+
+
+@pytest.mark.parametrize("n", [0, -1, 9])
+def test_no_more_than_there_are(scenes_task, n):
+    with pytest.raises(ValueError, match=f"between 1 and 8.*not {n}"):
+        load_task("scenes", n)
+
+
+def test_unknown_task():
+    with pytest.raises(ValueError, match="no task 'poems': choose one of scenes"):
+        load_task("poems")
+
+
+def test_broken_archives_are_named(tmp_path):
+    with pytest.raises(DataError, match="missing"):
+        load_scenes(tmp_path / "scenes.zip")
+    (tmp_path / "scenes.zip").write_bytes(b"PK no zip")
+    with pytest.raises(DataError, match="broken"):
+        load_scenes(tmp_path / "scenes.zip")
+    with zipfile.ZipFile(tmp_path / "empty.zip", "w") as archive:
+        archive.writestr("questions.jsonl", "{")
+    with pytest.raises(DataError, match="broken"):
+        load_scenes(tmp_path / "empty.zip")
+
+
+def test_the_same_seed_draws_the_same():
+    first, again, other = *drawn_examples((5,)), *drawn_examples((5,)), *drawn_examples((6,))
+    assert first.picture.tobytes() == again.picture.tobytes() != other.picture.tobytes()
+    assert first.gold == again.gold and len(first.gold) == 3 and first.question.endswith("?")
