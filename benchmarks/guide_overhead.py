@@ -2,8 +2,9 @@
 
     python benchmarks/guide_overhead.py
 
-The language model has the shape of InternVL2-1B's (Qwen2-0.5B) with random bf16 weights; 64 prompt tokens follow the
-picture and 8 tokens are answered. Peak memory is the resident size of a child process per variant.
+The language model has the widths of InternVL2-1B's (Qwen2-0.5B) at a third of its depth and vocabulary, with random bf16
+weights; 64 prompt tokens follow the picture and 8 tokens are answered. Peak memory is the resident size of a child process
+per variant.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import sys
 from pathlib import Path
 
 import torch
-from harness import QWEN2_0_5B, paired_seconds, random_engine, random_prompt, ratio, write_result
+from harness import QWEN2_THIRD, paired_seconds, random_engine, random_prompt, ratio, write_result
 
 from stitchvlm.attention import AttentionTap
 from stitchvlm.exits import SmallEarlyExit
@@ -25,7 +26,7 @@ ANSWER = Sampling(8)
 
 def variants(n_tiles: int) -> dict:
     """The passes that are compared, by name."""
-    engine = random_engine(QWEN2_0_5B)
+    engine = random_engine(QWEN2_THIRD)
     prompt = random_prompt(engine, n_tiles)
     first = (prompt.layouts[0].first_text_after_visual,)
 
@@ -74,7 +75,7 @@ def main() -> None:
                 "memory_ratio": peak["guide pass"] / peak["prefill + decode"],
             }
         )
-    config = {"text_model": QWEN2_0_5B, "dtype": "bfloat16", "prompt_tokens": 64, "answer_tokens": 8}
+    config = {"text_model": QWEN2_THIRD, "dtype": "bfloat16", "prompt_tokens": 64, "answer_tokens": 8}
     write_result(options.out, {"benchmark": "guide_overhead", "config": config, "rounds": options.rounds, "rows": rows})
 
 

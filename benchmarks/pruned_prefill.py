@@ -16,7 +16,7 @@ from stitchvlm.engine import Plan
 from stitchvlm.methods import Random
 from stitchvlm.schedule import Schedule
 
-KEEPS = (0.64, 0.35, 0.09)
+KEEPS = (0.35, 0.09)
 
 
 def main() -> None:

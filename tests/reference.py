@@ -19,7 +19,7 @@ def masked_logits(
     pixels: Tensor | None,
     answer: Sequence[int],
     steps: Sequence[tuple[int, Sequence[int]]],
-    window: int | None = None,
+    windows: Sequence[int | None] | None = None,
 ) -> Tensor:
     """Logits of the last prompt token and of every answer token, from one full-length forward of one row.
 
@@ -36,8 +36,8 @@ def masked_logits(
     rotary = text.rotary_emb(hidden, place[None])
     for number, layer in enumerate(text.layers):
         allowed = place[None, :] <= place[:, None]
-        if window is not None:
-            allowed &= place[None, :] > place[:, None] - window
+        if windows is not None and windows[number] is not None:
+            allowed &= place[None, :] > place[:, None] - windows[number]
         for at, dropped in steps:
             if number >= at:
                 allowed[:, list(dropped)] = False

@@ -93,10 +93,15 @@ def test_guide_tokens_bound_the_draft_but_not_the_answer(pair):
     assert len(vlm.guide(picture(64, 48), "what?").drafts[0].tokens) == 2
 
 
-def test_the_seed_decides_what_random_keeps(pair):
+def test_seed_and_question_decide_what_random_keeps(pair):
     vlm = stitch(pair, exit="never", method="random", keep=0.3, layer=0)
     one, same, other = (vlm("what?", image=picture(64, 48), sampling=Sampling(5, seed=s)).trace.kept for s in (1, 1, 2))
     assert one == same != other
+    asked, looked = vlm("who?", image=picture(64, 48)).trace.kept, vlm("what?", image=picture(64, 48, 1)).trace.kept
+    alone = vlm("what?", image=picture(64, 48)).trace.kept
+    assert len({alone, asked, looked}) == 3
+    batch = vlm.answer([make_question("who?", picture(64, 48)), make_question("what?", picture(64, 48))])
+    assert [answer.trace.kept for answer in batch] == [asked, alone]
 
 
 def test_grids_that_do_not_match_are_refused(pair, tmp_path):
@@ -162,3 +167,54 @@ def test_layers_may_lie_on_different_places(pair, tmp_path):
 def test_half_precision_runs_end_to_end(pair):
     answer = stitch(pair, exit="never", dtype="bf16")("what?", image=picture(64, 48))
     assert answer.trace.n_kept > 0 and answer.guide.scores.dtype == torch.float32
+
+
+def test_never_costs_no_exit_check_unless_scores_are_wanted(pair):
+    plain = stitch(pair, exit="never")("what?", image=picture(64, 48))
+    scored = stitch(pair, exit="never", score_drafts=True)("what?", image=picture(64, 48))
+    assert plain.trace.verdict is None and "exit_check" not in plain.trace.seconds
+    assert scored.trace.verdict.score is not None and scored.text == plain.text
+
+
+def test_the_small_model_is_not_loaded_for_nobody(pair, monkeypatch):
+    loaded = []
+    monkeypatch.setattr("stitchvlm.stitch.load_vlm", lambda s, *rest: (loaded.append(s), load_vlm(s, *rest))[1])
+    assert stitch(pair, exit="never", method=None)("what?", image=picture(64, 48)).answered_by == "large"
+    assert loaded == [pair[1]]
+
+
+@pytest.mark.parametrize("exit", ["never", "always"])
+def test_streamers_hear_the_answer_and_its_end(pair, exit):
+    from transformers import TextIteratorStreamer
+
+    vlm = stitch(pair, exit=exit)
+    tokenizer = vlm.cascade.large().vlm.tokenizer
+    streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True, timeout=10)
+    answer = vlm("what?", image=picture(64, 48), streamer=streamer)
+    assert "".join(streamer).strip() == answer.text
+
+
+def test_messages_that_cannot_be_used_are_refused():
+    for messages, said in (
+        ([{"content": "why?"}], "needs a role"),
+        ([{"role": "user"}], "needs a role"),
+        ([{"role": "user", "content": [{"type": "image", "url": "x.png"}]}], "path, PIL image or array"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            make_question(messages=messages)
+
+
+def test_an_empty_batch_is_an_empty_list(pair):
+    assert stitch(pair, exit="never").answer([]) == []
+
+
+def test_a_wrong_large_checkpoint_is_found_although_it_is_lazy(pair, tmp_path):
+    with pytest.raises(ValueError, match="config.json"):
+        Stitch.from_pretrained(pair[0], str(tmp_path), lazy_large=True)
+    with pytest.raises(ValueError, match="layer 8 is beyond"):
+        stitch(pair, layer=8, lazy_large=True)
+
+
+def test_an_overlong_prompt_is_refused_before_it_is_computed(pair):
+    with pytest.raises(ValueError, match="more than the 2048"):
+        stitch(pair, exit="never")("what? " * 500, image=picture(64, 48))

@@ -100,8 +100,8 @@ def test_sampled_tokens_equal_transformers(engine, plain):
     assert list(ours) == expected.tolist()
 
 
-def random_plan(*steps: tuple[int, float]) -> Plan:
-    return Plan(Schedule(tuple(PruneStep(layer, keep) for layer, keep in steps)), Random(), seed=3)
+def random_plan(*steps: tuple[int, float], seeds: tuple[int, ...] | None = None) -> Plan:
+    return Plan(Schedule(tuple(PruneStep(layer, keep) for layer, keep in steps)), Random(), seeds=seeds)
 
 
 def dropped_places(layout, kept) -> list[int]:
@@ -148,16 +148,16 @@ def test_caches_of_pruned_layers_are_shorter(engine):
 
 
 def test_a_row_does_not_depend_on_its_batch(engine):
-    plan = random_plan((2, 0.4))
-    together = engine.decode(
-        engine.prefill(engine.embed(engine.prepare(QUESTIONS[:2])), plan), Sampling(6), keep_logits=True
-    )
-    alone = engine.decode(
-        engine.prefill(engine.embed(engine.prepare(QUESTIONS[:1])), plan), Sampling(6), keep_logits=True
-    )
-    assert together.tokens[0] == alone.tokens[0]
-    n = len(alone.tokens[0])
-    torch.testing.assert_close(together.logits[0, :n], alone.logits[0, :n], rtol=1e-4, atol=1e-4)
+    def run(questions, seeds):
+        prefilled = engine.prefill(engine.embed(engine.prepare(questions)), random_plan((2, 0.4), seeds=seeds))
+        return prefilled.kept, engine.decode(prefilled, Sampling(6), keep_logits=True)
+
+    together_kept, together = run(QUESTIONS, (5, 6, 7))
+    for row, question in enumerate(QUESTIONS):
+        kept, alone = run([question], (5 + row,))
+        assert torch.equal(kept[0], together_kept[row]) and together.tokens[row] == alone.tokens[0]
+        n = len(alone.tokens[0])
+        torch.testing.assert_close(together.logits[row, :n], alone.logits[0, :n], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("keep", [0.04, 0.5])
@@ -244,13 +244,12 @@ def test_sliding_windows_count_original_positions(tmp_path, text, options):
     with torch.no_grad():
         expected = plain_sdpa(input_ids=ids[None], pixel_values=pixels).logits[0, -1]
     assert (unpruned.logits[0] - expected).abs().max() <= 1e-5
-    if text == "phi3":
-        prefilled = engine.prefill(engine.embed(engine.prepare(QUESTIONS[:2])), random_plan((1, 0.4)))
-        kept = prefilled.kept[0].tolist()
-        generated = engine.decode(prefilled, Sampling(5), keep_logits=True)
-        steps = [(1, dropped_places(layout, kept))]
-        expected = masked_logits(plain, ids, pixels, generated.tokens[0][:-1], steps, window=16)
-        assert (generated.logits[0, : len(expected)] - expected).abs().max() <= 1e-4 * expected.abs().max()
+    prefilled = engine.prefill(engine.embed(engine.prepare(QUESTIONS[:2])), random_plan((1, 0.4)))
+    kept = prefilled.kept[0].tolist()
+    generated = engine.decode(prefilled, Sampling(5), keep_logits=True)
+    steps = [(1, dropped_places(layout, kept))]
+    expected = masked_logits(plain, ids, pixels, generated.tokens[0][:-1], steps, windows=windows)
+    assert (generated.logits[0, : len(expected)] - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
 def test_context_that_is_too_long_is_refused(engine):

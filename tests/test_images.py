@@ -31,6 +31,13 @@ def test_pictures_are_turned_upright(tmp_path):
     assert load_image(tmp_path / "turned.jpg").size == (20, 40)
 
 
+def test_sixteen_bit_pictures_keep_their_brightness(tmp_path):
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16)[None].repeat(4, 0)
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+    loaded = np.asarray(load_image(tmp_path / "ramp.png"))[..., 0]
+    assert np.abs(loaded[0].astype(int) - np.arange(256)).max() <= 1
+
+
 def bomb(path, width: int, height: int) -> None:
     """A tiny PNG file that claims to be gigantic."""
 
@@ -58,6 +65,9 @@ def test_broken_files_are_refused(tmp_path):
     (tmp_path / "text.png").write_text("hello")
     with pytest.raises(ValueError, match="not a picture"):
         load_image(tmp_path / "text.png")
+    (tmp_path / "broken.ppm").write_bytes(b"P6\n6x 6\n255\n")
+    with pytest.raises(ValueError, match="is broken"):
+        load_image(tmp_path / "broken.ppm")
     (tmp_path / "empty.png").write_bytes(b"")
     with pytest.raises(ValueError, match="not a picture"):
         load_image(tmp_path / "empty.png")

@@ -37,6 +37,18 @@ def test_core_and_training_need_torch_and_transformers_only(module):
     assert done.returncode == 0, done.stderr
 
 
+def test_a_pair_answers_without_accelerate(tiny_pair):
+    """Nothing but torch and transformers is needed as long as a model fits on one device."""
+    hidden = {"rich", "typer", "pydantic", "beartype", "jaxtyping", "accelerate"}
+    answer = f"""
+from stitchvlm import Sampling, Stitch
+vlm = Stitch.from_pretrained(*{tiny_pair!r}, exit="never", device="cpu", sampling=Sampling(2))
+print("answered by", vlm("why?").answered_by)
+"""
+    done = run(BLIND.replace("{hidden}", repr(hidden)).replace("{module}", "stitchvlm.engine") + answer)
+    assert done.stdout == "answered by large\n", done.stderr
+
+
 def test_importing_the_package_imports_nothing_heavy():
     done = run(
         "import stitchvlm, sys; print([m for m in ('torch', 'transformers', 'numpy', 'PIL') if m in sys.modules])"

@@ -30,11 +30,13 @@ def test_averages_are_realised_to_within_one_token(keep, n_layers, n_visual):
     assert keep - 1 / n_visual - 1e-9 <= realised <= keep + 1e-9
 
 
-@given(keep=st.floats(0.001, 0.999), n_layers=st.integers(4, 100))
-def test_the_layer_is_the_papers_share_of_the_depth(keep, n_layers):
-    step = Schedule.for_average(keep, n_layers).steps[0]
-    share = 1 - math.sqrt(1 - keep)
-    assert step.at == int(n_layers * share) and 0 <= step.keep <= 1
+@pytest.mark.parametrize(
+    ("n_layers", "layers"), [(48, [2, 4, 9, 14, 19]), (32, [1, 3, 6, 9, 12]), (80, [3, 7, 15, 23, 32])]
+)
+def test_the_named_ratios_prune_where_the_paper_does(n_layers, layers):
+    """By hand for 9, 18, 35, 50 and 64 %: int(L f) with f = 1 - sqrt(1 - a)."""
+    averages = (0.09, 0.18, 0.35, 0.5, 0.64)
+    assert [Schedule.for_average(average, n_layers).steps[0].at for average in averages] == layers
 
 
 def test_keeping_all_is_no_step():

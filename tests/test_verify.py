@@ -1,5 +1,7 @@
 """The checks on users' own weights: they pass on sound models and fail on unsound ones."""
 
+import shutil
+
 import pytest
 import torch
 from tiny import save_tiny_internvl
@@ -32,6 +34,13 @@ def test_a_deaf_tap_is_found(pair, monkeypatch):
     assert "small: guide map equals eager attentions" in failed
 
 
-def test_a_checkpoint_that_cannot_load_ends_the_list(pair, tmp_path):
-    results = list(verify.run_checks(str(tmp_path), pair[1]))
-    assert len(results) == 1 and not results[0].passed and "config.json" in results[0].detail
+def test_what_is_missing_is_refused_and_what_is_broken_ends_the_list(pair, tmp_path):
+    with pytest.raises(ValueError, match=r"config\.json"):
+        verify.run_checks(str(tmp_path), pair[1])
+    with pytest.raises(ValueError, match="cuda:9 is not here"):
+        verify.run_checks(*pair, device="cuda:9")
+    broken = tmp_path / "broken"
+    shutil.copytree(pair[0], broken)
+    (broken / "model.safetensors").write_bytes(b"nothing")
+    results = list(verify.run_checks(str(broken), pair[1]))
+    assert len(results) == 1 and not results[0].passed and "cannot be loaded" in results[0].detail

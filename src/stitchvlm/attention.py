@@ -133,6 +133,7 @@ def _row_probabilities(
     for start in range(0, n_rows, chunk):
         rows = slice(start, min(start + chunk, n_rows))
         some = query[:, :, rows].reshape(batch, kv_heads, -1, dim)
-        logits = (some @ key.transpose(2, 3)).float().mul_(scaling).view(batch, heads, -1, n_keys)
+        # Scaled before the product, as fused kernels do: in float16 the bare product overflows on some models.
+        logits = ((some * scaling) @ key.transpose(2, 3)).float().view(batch, heads, -1, n_keys)
         logits.masked_fill_(~seen[:, :, rows], float("-inf"))
         yield rows, logits.softmax(-1).sum(1)

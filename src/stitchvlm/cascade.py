@@ -1,8 +1,10 @@
 """The whole path: the small model looks first, and the large one is called only when the small one is not sure."""
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from transformers.generation.streamers import BaseStreamer
 
 from stitchvlm.engine import Engine, Plan
@@ -10,7 +12,7 @@ from stitchvlm.exits import ExitPolicy
 from stitchvlm.guide import FirstQuery, GuidePass, run_guide
 from stitchvlm.layout import VisualLayout
 from stitchvlm.methods import Evidence, TokenReducer
-from stitchvlm.records import Answer, GuideMap, Question, Trace, Verdict
+from stitchvlm.records import Answer, Draft, GuideMap, Question, Trace, Verdict
 from stitchvlm.sampling import Sampling
 from stitchvlm.schedule import Schedule
 from stitchvlm.timing import Stopwatch
@@ -21,7 +23,7 @@ class Cascade:
     """A small and a large model in the roles of the paper.
 
     Attributes:
-        small: the guide; None answers with the large model alone.
+        small: gives the guide's engine when it is first needed.
         large: gives the large engine when it is first needed.
         exit: judges the small model's drafts.
         method: says which visual tokens the large model keeps; None keeps all.
@@ -29,9 +31,10 @@ class Cascade:
         guide_tokens: a limit for the draft below that of the answer.
         first_query: which prompt rows the guide map counts.
         max_tiles: most tiles per picture; None takes each checkpoint's own bound.
+        score_drafts: let the exit policy judge drafts even where it never exits, for the record.
     """
 
-    small: Engine | None
+    small: Callable[[], Engine]
     large: Callable[[], Engine]
     exit: ExitPolicy
     method: TokenReducer | None
@@ -39,12 +42,12 @@ class Cascade:
     guide_tokens: int | None = None
     first_query: FirstQuery = "text"
     max_tiles: int | None = None
+    score_drafts: bool = False
 
     @property
     def needs_small(self) -> bool:
         """Whether anybody wants the small model's opinion: the exit policy, or the method its guide map."""
-        guided = self.method is not None and Evidence.GUIDE_MAP in self.method.needs
-        return self.small is not None and (self.exit.needs_draft or guided)
+        return self.exit.needs_draft or (self.method is not None and Evidence.GUIDE_MAP in self.method.needs)
 
     def answer(
         self,
@@ -56,29 +59,32 @@ class Cascade:
         """One answer per question: small → exit? → large. Questions whose drafts exit never reach the large model."""
         watch = watch or Stopwatch()
         small = self.look(questions, sampling, watch) if self.needs_small else None
-        verdicts = self.judge(small, watch) if small is not None else [None] * len(questions)
-        answers: dict[int, Answer] = {}
-        unsure = []
-        for row, verdict in enumerate(verdicts):
-            if small is not None and verdict is not None and verdict.exit:
-                answers[row] = _small_answer(small, row, verdict, watch)
-            else:
-                unsure.append(row)
+        verdicts: list[Verdict | None] = [None] * len(questions)
+        if small is not None and (self.exit.needs_draft or self.score_drafts):
+            verdicts = list(self.judge(small, watch))
+        drafts = [None] * len(questions) if small is None else small.drafts
+        answers: list[Answer | None] = [
+            _exit_answer(draft, verdict, watch, streamer) if draft and verdict and verdict.exit else None
+            for draft, verdict in zip(drafts, verdicts, strict=True)
+        ]
+        unsure = [row for row, answer in enumerate(answers) if answer is None]
         if unsure:
-            guides = [small.drafts[row].guide for row in unsure] if small is not None else None
+            guides = None if small is None else [small.drafts[row].guide for row in unsure]
             replies = self.reply([questions[row] for row in unsure], sampling, guides, streamer, watch)
             for row, reply in zip(unsure, replies, strict=True):
-                answers[row] = _with_draft(reply, small, row, verdicts[row])
-        return [answers[row] for row in range(len(questions))]
+                answers[row] = _with_draft(reply, drafts[row], verdicts[row])
+        return [answer for answer in answers if answer is not None]
 
     def look(self, questions: Sequence[Question], sampling: Sampling, watch: Stopwatch) -> GuidePass:
         """The small model's drafts and guide maps."""
-        assert self.small is not None, "ask needs_small first"
+        with watch.stage("small_load"):
+            small = self.small()
         with watch.stage("small_prepare"):
-            inputs = self.small.prepare(questions, self.max_tiles)
+            inputs = small.prepare(questions, self.max_tiles)
+            small.check_context(inputs.layouts, sampling)
         with watch.stage("small_encode"):
-            prompt = self.small.embed(inputs)
-        return run_guide(self.small, prompt, sampling, self.guide_tokens, self.first_query, watch)
+            prompt = small.embed(inputs)
+        return run_guide(small, prompt, sampling, self.guide_tokens, self.first_query, watch)
 
     def judge(self, small: GuidePass, watch: Stopwatch) -> list[Verdict]:
         """The exit policy's verdict on every draft."""
@@ -96,30 +102,31 @@ class Cascade:
         """The large model's answers, its visual tokens reduced as the method and the schedule say.
 
         Raises:
-            ValueError: if the guide's token grid does not fit the large model's.
+            ValueError: if the guide's token grid does not fit the large model's, or a prompt is too long for it.
         """
         with watch.stage("large_load"):
             large = self.large()
         with watch.stage("large_prepare"):
             inputs = large.prepare(questions, self.max_tiles)
-            plan = self._plan(large, inputs.layouts, guides, sampling.seed)
+            large.check_context(inputs.layouts, sampling)
+            plan = self._plan(large, inputs.layouts, guides, [_seed(sampling.seed, question) for question in questions])
         with watch.stage("large_encode"):
             prompt = large.embed(inputs)
         with watch.stage("large_prefill"):
             prefilled = large.prefill(prompt, plan)
         with watch.stage("large_decode"):
             generated = large.decode(prefilled, sampling, streamer=streamer)
+        seconds = {**watch.seconds, "total": watch.total()}
         answers = []
         for row, layout in enumerate(inputs.layouts):
             text, kept = large.text(generated.tokens[row]), tuple(prefilled.kept[row].tolist())
-            per_layer = prefilled.kept_per_layer(row)
-            retention = sum(per_layer) / (len(per_layer) * layout.n_visual) if layout.n_visual else 1.0
+            schedule = Schedule() if plan is None else plan.schedule
             trace = Trace(
-                seconds={**watch.seconds, "total": watch.total()},
+                seconds=seconds,
                 n_visual=layout.n_visual,
                 n_kept=len(kept),
-                average_retention=retention,
-                kept_per_layer=per_layer,
+                average_retention=schedule.average_retention(large.n_layers, layout.n_visual),
+                kept_per_layer=prefilled.kept_per_layer(row),
                 large_answer=text,
                 kept=kept,
                 layout=layout,
@@ -128,21 +135,21 @@ class Cascade:
         return answers
 
     def _plan(
-        self, large: Engine, layouts: Sequence[VisualLayout], guides: Sequence[GuideMap] | None, seed: int
+        self, large: Engine, layouts: Sequence[VisualLayout], guides: Sequence[GuideMap] | None, seeds: Sequence[int]
     ) -> Plan | None:
         if self.method is None:
             return None
-        if Evidence.GUIDE_MAP not in self.method.needs:
-            return Plan(self.schedule(large.n_layers), self.method, seed=seed)
-        if guides is None:
-            raise ValueError(f"the method {self.method.name} needs a small model to guide it: give --small")
-        scores = [g.layout.resample(g.scores, onto=layout) for g, layout in zip(guides, layouts, strict=True)]
-        return Plan(self.schedule(large.n_layers), self.method, scores, seed)
+        scores = None
+        if Evidence.GUIDE_MAP in self.method.needs:
+            assert guides is not None, "needs_small says that the method wants them"
+            scores = [g.layout.resample(g.scores, onto=layout) for g, layout in zip(guides, layouts, strict=True)]
+        return Plan(self.schedule(large.n_layers), self.method, scores, seeds)
 
 
-def _small_answer(small: GuidePass, row: int, verdict: Verdict, watch: Stopwatch) -> Answer:
+def _exit_answer(draft: Draft, verdict: Verdict, watch: Stopwatch, streamer: BaseStreamer | None) -> Answer:
     """The draft as the answer: the large model was not called."""
-    draft = small.drafts[row]
+    if streamer is not None:
+        _stream_draft(streamer, draft)
     trace = Trace(
         seconds={**watch.seconds, "total": watch.total()},
         n_visual=draft.guide.layout.n_visual,
@@ -150,14 +157,32 @@ def _small_answer(small: GuidePass, row: int, verdict: Verdict, watch: Stopwatch
         average_retention=0.0,
         verdict=verdict,
         small_answer=draft.text,
+        draft_complete=draft.complete,
         layout=draft.guide.layout,
     )
     return Answer(draft.text, "small", trace, draft.guide)
 
 
-def _with_draft(reply: Answer, small: GuidePass | None, row: int, verdict: Verdict | None) -> Answer:
+def _stream_draft(streamer: BaseStreamer, draft: Draft) -> None:
+    """A draft that stands, all at once: as text where the streamer takes text, since its tokenizer is the large model's."""
+    if hasattr(streamer, "on_finalized_text"):
+        streamer.on_finalized_text(draft.text, stream_end=True)
+    else:
+        streamer.put(torch.tensor(draft.tokens))
+        streamer.end()
+
+
+def _with_draft(reply: Answer, draft: Draft | None, verdict: Verdict | None) -> Answer:
     """A large answer with the account of the draft that went before it."""
-    if small is None:
+    if draft is None:
         return reply
-    trace = replace(reply.trace, verdict=verdict, small_answer=small.drafts[row].text)
-    return replace(reply, trace=trace, guide=small.drafts[row].guide)
+    trace = replace(reply.trace, verdict=verdict, small_answer=draft.text, draft_complete=draft.complete)
+    return replace(reply, trace=trace, guide=draft.guide)
+
+
+def _seed(seed: int, question: Question) -> int:
+    """A seed of the question's own, so that random methods keep other tokens for every question, in whatever batch."""
+    mark = zlib.crc32(repr((seed, question.text, question.messages is None)).encode())
+    for image in question.images:
+        mark = zlib.crc32(image.tobytes(), mark)
+    return mark

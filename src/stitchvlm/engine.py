@@ -14,6 +14,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from stitchvlm.attention import AttentionTap, visible_mask
 from stitchvlm.families.base import VLM, Inputs, Prompt, pad_left
+from stitchvlm.layout import VisualLayout
 from stitchvlm.methods.base import ReductionView, TokenReducer
 from stitchvlm.records import Question
 from stitchvlm.reduction import TokenStream
@@ -24,12 +25,15 @@ from stitchvlm.shapes import Float, Int
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What a run takes away: which method, when and how much, with the evidence the method needs."""
+    """What a run takes away: which method, when and how much, with the evidence the method needs.
+
+    ``seeds`` has one seed per row for methods that draw random numbers; None takes the rows' numbers.
+    """
 
     schedule: Schedule
     reducer: TokenReducer
     guide: Sequence[Float[Tensor, " _n_visual"]] | None = None
-    seed: int = 0
+    seeds: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +127,10 @@ class Engine:
         Raises:
             ValueError: if prompt and answer are longer than the model's context.
         """
-        self._check_context(prefilled.prompt, sampling)
+        self.check_context(prefilled.prompt.layouts, sampling)
         picker = TokenPicker(self.vlm, prefilled.prompt, sampling)
+        if streamer is not None:
+            streamer.put(prefilled.prompt.token_ids.cpu())  # as generate does; streamers know to skip it
         logits, all_logits = prefilled.logits, []
         for step in range(sampling.max_new_tokens):
             if keep_logits:
@@ -179,7 +185,9 @@ class Engine:
                 )
                 stream = self._run(stream, cache, spans[-1].layers, n_longest, tap)
             if plan is not None and n_keep is not None:
-                view = ReductionView(prompt.layouts, present, layer, plan.guide, plan.seed)
+                view = ReductionView(
+                    prompt.layouts, present, layer, plan.guide, plan.seeds or range(len(prompt.layouts))
+                )
                 reduction = plan.reducer.reduce(view, n_keep)
                 stream, present, start = reduction.apply(stream, present), reduction.kept, layer
         return stream, tuple(spans), present
@@ -243,8 +251,9 @@ class Engine:
             lengths=lengths,
         )
 
-    def _check_context(self, prompt: Prompt, sampling: Sampling) -> None:
-        n_prompt = max(prompt.stream.lengths)
+    def check_context(self, layouts: Sequence[VisualLayout], sampling: Sampling) -> None:
+        """Raise a ValueError if a prompt and its answer are longer than what the model was made for."""
+        n_prompt = max(layout.n_tokens for layout in layouts)
         if n_prompt + sampling.max_new_tokens > self.decoder.max_positions:
             raise ValueError(
                 f"the prompt has {n_prompt} tokens and the answer may have {sampling.max_new_tokens}, more than the "

@@ -2,10 +2,11 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from stitchvlm.attention import AttentionTap
 from stitchvlm.engine import Engine, Plan
+from stitchvlm.errors import DataError
 from stitchvlm.families.base import Prompt
 from stitchvlm.methods import Guided
 from stitchvlm.records import Draft, GuideMap
@@ -58,8 +59,14 @@ def run_guide(
         guide_tokens: a tighter limit for the draft alone. A draft that it cuts short can only guide.
         first_query: which prompt rows count.
 
+    Raises:
+        ValueError: if ``first_query`` is neither.
+        DataError: if the attention overflows in the model's precision.
+
     Differs from the paper: ``first_query="text"`` is the paper's form, its official release uses ``"last_visual"``.
     """
+    if first_query not in get_args(FirstQuery):
+        raise ValueError(f"first_query must be one of {', '.join(get_args(FirstQuery))}, not {first_query!r}")
     watch = watch or Stopwatch()
     limit = min(sampling.max_new_tokens, guide_tokens or sampling.max_new_tokens)
     greedy = replace(sampling, temperature=0.0, max_new_tokens=limit)
@@ -76,6 +83,10 @@ def run_guide(
         tokens = generated.tokens[row]
         place = layout.index.to(prefill.device) + prefill.shape[1] - prompt.stream.lengths[row]
         guide = GuideMap(layout, prefill[row, place].cpu(), decode[row, : len(tokens) - 1, place].cpu())
+        if not guide.scores.isfinite().all():
+            raise DataError(
+                f"the attention of {engine.vlm.source} is not finite in {engine.vlm.model.dtype}: use --dtype bfloat16"
+            )
         complete = limit == sampling.max_new_tokens or tokens[-1] in engine.vlm.stop_ids
         drafts.append(Draft(tokens, engine.text(tokens), generated.log_probabilities[row], guide, complete))
     return GuidePass(engine, prompt, tuple(drafts))

@@ -1,6 +1,8 @@
 """Pictures as users hand them over - paths, PIL images, arrays - to decoded RGB, or one clear sentence."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +35,21 @@ def load_image(source: Any) -> Image.Image:
 
 
 def _open(path: Path) -> Image.Image:
+    with _explained(path), Image.open(path) as image:
+        size = image.size
+    _check_size(size, str(path))
+    with _explained(path), Image.open(path) as image:
+        image.load()
+    return _as_rgb(image)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Whatever a file does to Pillow, as one sentence; decoders raise many kinds of error for a broken file."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                _check_size(image.size, str(path))
-                return _as_rgb(image)
+            warnings.simplefilter("ignore")
+            yield
     except FileNotFoundError:
         raise ValueError(f"there is no picture {path}: check the path") from None
     except IsADirectoryError:
@@ -51,7 +62,7 @@ def _open(path: Path) -> Image.Image:
         ) from None
     except UnidentifiedImageError:
         raise DataError(f"{path} is not a picture in a known format: use PNG, JPEG or WebP, for instance") from None
-    except (OSError, SyntaxError, EOFError) as error:
+    except Exception as error:
         raise DataError(f"{path} is broken ({error}): fetch or save the picture again") from error
 
 
@@ -66,8 +77,13 @@ def _check_size(size: tuple[int, int], name: str) -> None:
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
-    """Decoded pixels in RGB; transparent parts become white, as on a page."""
+    """Decoded pixels in RGB; 16-bit values keep their upper half, transparent parts become white, as on a page."""
     image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.int64)
+        image = Image.fromarray((values >> 8 if values.max() > 255 else values).clip(0, 255).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError("a picture of floating-point values has no agreed brightness: save it as 8 or 16 bits")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         page = Image.new("RGBA", image.size, "white")

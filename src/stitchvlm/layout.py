@@ -35,6 +35,12 @@ class VisualLayout:
     structural_mask: Bool[Tensor, " n_visual"]
     image_sizes: tuple[tuple[int, int], ...]
 
+    def __post_init__(self):
+        if len(self.index) != len(self.tile):
+            raise ValueError(
+                f"the prompt has {len(self.index)} places for visual tokens and its pictures give {len(self.tile)}"
+            )
+
     @property
     def n_visual(self) -> int:
         return self.index.shape[0]

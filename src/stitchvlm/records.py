@@ -1,6 +1,5 @@
 """What goes in and what comes out: questions, drafts, verdicts, answers and the account of what happened."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -98,12 +97,13 @@ class Trace:
 
     Attributes:
         seconds: wall time per stage, and ``total``. Stages of a batch are those of the whole batch.
-        n_visual: visual tokens of the question in the large model.
-        n_kept: visual tokens left after the last reduction; equal to ``n_visual`` where nothing was pruned.
+        n_visual: visual tokens of the question in the model that answered.
+        n_kept: visual tokens left after the large model's last reduction; 0 where it was not called.
         average_retention: share of (layer, visual token) pairs that the large model computed; 0 where it was not called.
         kept_per_layer: visual tokens in each of the large model's layers; empty where it was not called.
         verdict: what the exit policy said; None where no small model ran.
         small_answer: the small model's text; None where it did not run.
+        draft_complete: False where ``guide_tokens`` cut the draft, so that it could only guide; None without a draft.
         large_answer: the large model's text; None where it did not run.
         kept: ordinals of the visual tokens left after the last reduction; None where the large model was not called.
         layout: where the visual tokens sit that ``kept`` speaks of.
@@ -116,6 +116,7 @@ class Trace:
     kept_per_layer: tuple[int, ...] = ()
     verdict: Verdict | None = None
     small_answer: str | None = None
+    draft_complete: bool | None = None
     large_answer: str | None = None
     kept: tuple[int, ...] | None = None
     layout: VisualLayout | None = None
@@ -146,6 +147,7 @@ class Answer:
             "answered_by": self.answered_by,
             "small_answer": trace.small_answer,
             "large_answer": trace.large_answer,
+            "draft_complete": trace.draft_complete,
             "scores": {
                 "confidence": parts.get("confidence"),
                 "consistency": parts.get("consistency"),
@@ -159,9 +161,3 @@ class Answer:
             },
             "seconds": trace.seconds,
         }
-
-
-def mean_seconds(answers: Sequence[Answer]) -> dict[str, float]:
-    """Mean of every stage over answers, 0 for those that skipped a stage."""
-    stages = {stage for answer in answers for stage in answer.trace.seconds}
-    return {stage: sum(a.trace.seconds.get(stage, 0.0) for a in answers) / len(answers) for stage in sorted(stages)}

@@ -30,8 +30,8 @@ class Sampling:
     def __post_init__(self):
         if self.max_new_tokens < 1:
             raise ValueError(f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
-        if not 0 <= self.temperature < float("inf"):
-            raise ValueError(f"temperature must be 0 or more, not {self.temperature}")
+        if self.temperature != 0 and not 0.01 <= self.temperature < float("inf"):
+            raise ValueError(f"temperature must be 0 for the likeliest token, or at least 0.01, not {self.temperature}")
 
 
 class TokenPicker:

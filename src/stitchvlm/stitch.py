@@ -1,6 +1,6 @@
 """The front door: load a pair of models and ask them about pictures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -10,10 +10,10 @@ from transformers.generation.streamers import BaseStreamer
 from stitchvlm.cascade import Cascade
 from stitchvlm.engine import Engine
 from stitchvlm.exits import ExitPolicy, parse_exit
-from stitchvlm.families import load_vlm, usable_device
+from stitchvlm.families import check_checkpoint, load_vlm, text_layers, usable_device
 from stitchvlm.guide import FirstQuery, GuidePass
 from stitchvlm.images import load_image
-from stitchvlm.methods import TokenReducer, make_method
+from stitchvlm.methods import Guided, TokenReducer, make_method
 from stitchvlm.models import pair_path, recommended_exit
 from stitchvlm.records import Answer, Question
 from stitchvlm.sampling import Sampling
@@ -55,6 +55,7 @@ class Stitch:
         first_query: FirstQuery = "text",
         max_tiles: int | None = None,
         sampling: Sampling | None = None,
+        score_drafts: bool = False,
         trace: bool = False,
     ) -> "Stitch":
         """Load both models; without ``small`` and ``large`` the embedded pair.
@@ -67,7 +68,7 @@ class Stitch:
             layer: decoder layer (from 0) before which tokens leave.
             method: name of a method, a method object, or None to keep all visual tokens.
             exit: a threshold in [0, 1], ``"never"``, ``"always"`` or a policy. None takes the embedded pair's own
-                recommendation, and ``"never"`` for other pairs.
+                recommendation for guided answers, and ``"never"`` for everything else.
             device: where the large model runs; None takes CUDA if there is any.
             small_device: where the small one runs; None takes ``device``.
             device_map: accelerate's placement for the large model, instead of ``device``.
@@ -77,6 +78,7 @@ class Stitch:
             first_query: where the prompt rows of the guide map begin.
             max_tiles: most tiles per picture.
             sampling: how answers are generated; None takes at most 64 tokens, greedily.
+            score_drafts: compute the exit scores of every draft, also where the policy never exits.
             trace: wait for the device between stages, so that the seconds of each are exact.
 
         Raises:
@@ -84,10 +86,11 @@ class Stitch:
         """
         if (small is None) != (large is None):
             raise ValueError("give both --small and --large, or neither for the embedded pair")
+        if exit is None:
+            exit = default_exit(method, embedded=small is None)
         if small is None or large is None:
             small, large = str(pair_path("small")), str(pair_path("large"))
-            exit = recommended_exit() if exit is None else exit
-        policy = exit if isinstance(exit, ExitPolicy) else parse_exit("never" if exit is None else exit)
+        policy = exit if isinstance(exit, ExitPolicy) else parse_exit(exit)
         reducer = make_method(method) if isinstance(method, str) else method
         if max_tiles is not None and max_tiles < 1:
             raise ValueError(f"max_tiles must be at least 1, not {max_tiles}")
@@ -97,11 +100,26 @@ class Stitch:
         dtype = parse_dtype(dtype)
         if device_map is None:
             usable_device(device)
-        small_engine = Engine(load_vlm(small, dtype, small_device or device))
-        large_engine = cache(lambda: _checked(Engine(load_vlm(large, dtype, device, device_map)), schedule))
+        depth = text_layers(check_checkpoint(large))
+        schedule(depth).resolve(depth, 1)
+        check_checkpoint(small)
+        small_engine = cache(lambda: Engine(load_vlm(small, dtype, small_device or device)))
+        large_engine = cache(lambda: Engine(load_vlm(large, dtype, device, device_map)))
+        cascade = Cascade(
+            small_engine,
+            large_engine,
+            policy,
+            reducer,
+            schedule,
+            guide_tokens=guide_tokens,
+            first_query=first_query,
+            max_tiles=max_tiles,
+            score_drafts=score_drafts,
+        )
+        if cascade.needs_small:
+            small_engine()
         if not lazy_large:
             large_engine()
-        cascade = Cascade(small_engine, large_engine, policy, reducer, schedule, guide_tokens, first_query, max_tiles)
         return cls(cascade, sampling or Sampling(), trace)
 
     def __call__(
@@ -132,6 +150,8 @@ class Stitch:
         self, questions: Sequence[Question], sampling: Sampling | None = None, streamer: BaseStreamer | None = None
     ) -> list[Answer]:
         """Answer a batch of questions made by :func:`make_question`."""
+        if not questions:
+            return []
         return self.cascade.answer(questions, sampling or self.sampling, streamer, Stopwatch(self._trace))
 
     def guide(self, image: Any, question: str, system: str | None = None) -> GuidePass:
@@ -157,18 +177,28 @@ def make_question(
     if messages is not None:
         if question is not None or image is not None or system is not None:
             raise ValueError("give either messages, or a question with its image and system message, not both")
-        pictures = [
-            load_image(part.get("image", part.get("path")))
-            for message in messages
-            if not isinstance(message["content"], str)
-            for part in message["content"]
-            if part["type"] == "image"
-        ]
+        pictures = [load_image(_picture_of(part)) for part in _parts(messages) if part.get("type") == "image"]
         return Question(images=tuple(pictures), messages=tuple(messages))
     if question is None or not question.strip():
         raise ValueError("the question is empty: ask something about the picture")
     sources = [] if image is None else list(image) if isinstance(image, list | tuple) else [image]
     return Question(question, tuple(load_image(source) for source in sources), system)
+
+
+def _parts(messages: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Every part of every message whose content is a list of parts."""
+    for message in messages:
+        if "role" not in message or not isinstance(message.get("content"), str | list | tuple):
+            raise ValueError(f"a message needs a role and a content that is text or a list of parts, not {message!r}")
+        if not isinstance(message["content"], str):
+            yield from message["content"]
+
+
+def _picture_of(part: dict[str, Any]) -> Any:
+    picture = part.get("image", part.get("path"))
+    if picture is None:
+        raise ValueError('a picture in messages is {"type": "image", "image": …} with a path, PIL image or array')
+    return picture
 
 
 def _schedule(keep: float, layer: int | None) -> Callable[[int], Schedule]:
@@ -177,10 +207,11 @@ def _schedule(keep: float, layer: int | None) -> Callable[[int], Schedule]:
     return partial(Schedule.for_average, keep) if layer is None else lambda n_layers: Schedule.single(keep, layer)
 
 
-def _checked(engine: Engine, schedule: Callable[[int], Schedule]) -> Engine:
-    """The engine, once the schedule is known to fit its depth."""
-    schedule(engine.n_layers).resolve(engine.n_layers, 1)
-    return engine
+def default_exit(method: str | TokenReducer | None, embedded: bool) -> float | str:
+    """The exit of somebody who asks for none: the embedded pair's own threshold where it guides, else never."""
+    guided = method == "guided" or isinstance(method, Guided)
+    recommended = recommended_exit() if embedded and guided else None
+    return "never" if recommended is None else recommended
 
 
 def parse_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:

@@ -16,7 +16,7 @@ class Stopwatch:
 
     def __init__(self, synchronize: bool = False):
         self.seconds: dict[str, float] = {}
-        self._synchronize = synchronize and torch.cuda.is_available()
+        self._synchronize = synchronize
         self._started = self._now()
 
     @contextmanager
@@ -34,5 +34,13 @@ class Stopwatch:
 
     def _now(self) -> float:
         if self._synchronize:
-            torch.cuda.synchronize()
+            wait_for_devices()
         return time.perf_counter()
+
+
+def wait_for_devices() -> None:
+    """Wait for every CUDA device that holds something of this process; touches no other and needs none."""
+    if torch.cuda.is_initialized():
+        for device in range(torch.cuda.device_count()):
+            if torch.cuda.memory_allocated(device):
+                torch.cuda.synchronize(device)

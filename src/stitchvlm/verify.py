@@ -14,13 +14,14 @@ from torch import Tensor
 
 from stitchvlm.engine import Engine, Plan
 from stitchvlm.exits import SmallEarlyExit
-from stitchvlm.families import load_vlm
+from stitchvlm.families import check_checkpoint, load_vlm, usable_device
 from stitchvlm.families.base import Prompt
 from stitchvlm.guide import run_guide
 from stitchvlm.methods import Guided, Random
 from stitchvlm.records import Question
 from stitchvlm.sampling import Sampling
 from stitchvlm.schedule import Schedule
+from stitchvlm.timing import wait_for_devices
 
 _N_ANSWER = 6
 
@@ -36,17 +37,38 @@ class CheckResult:
 
 
 def run_checks(
-    small: str, large: str, *, device: str | None = None, dtype: torch.dtype | None = None
+    small: str,
+    large: str,
+    *,
+    device: str | None = None,
+    small_device: str | None = None,
+    device_map: str | dict | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Iterator[CheckResult]:
     """Load both checkpoints and check them one after the other, then as a pair; yields each result as soon as it is known.
 
     A check that breaks counts as failed and the rest still runs; a checkpoint that cannot be loaded ends the list.
-    """
-    engines: dict[str, Engine] = {}
-    for which, source in (("small", small), ("large", large)):
 
-        def load(which: str = which, source: str = source) -> tuple[bool, str]:
-            engines[which] = Engine(load_vlm(source, dtype, device))
+    Args:
+        device_map: accelerate's placement for the large model, instead of ``device``.
+
+    Raises:
+        ValueError: before any check, if a checkpoint or a device is not there.
+    """
+    for source, place in ((small, small_device or device), (large, device)):
+        check_checkpoint(source)
+        usable_device(place)
+    return _all_checks({"small": (small, small_device or device, None), "large": (large, device, device_map)}, dtype)
+
+
+def _all_checks(
+    places: dict[str, tuple[str, str | None, str | dict | None]], dtype: torch.dtype | None
+) -> Iterator[CheckResult]:
+    engines: dict[str, Engine] = {}
+    for which, (source, device, device_map) in places.items():
+
+        def load(which=which, source=source, device=device, device_map=device_map) -> tuple[bool, str]:
+            engines[which] = Engine(load_vlm(source, dtype, device, device_map))
             model = engines[which].vlm.model
             n_parameters = sum(parameter.numel() for parameter in model.parameters())
             return True, f"{n_parameters / 1e9:.3f} B parameters, {model.dtype}, {engines[which].n_layers} layers"
@@ -187,10 +209,10 @@ def _timing(small: Engine, large: Engine) -> tuple[bool, str]:
 
     def seconds(run: Callable[[], object]) -> float:
         run()
-        _wait(large)
+        wait_for_devices()
         start = time.perf_counter()
         run()
-        _wait(large)
+        wait_for_devices()
         return time.perf_counter() - start
 
     def look():
@@ -203,8 +225,3 @@ def _timing(small: Engine, large: Engine) -> tuple[bool, str]:
     guide_s, whole_s = seconds(look), seconds(lambda: large.prefill(prompt))
     pruned_s = seconds(lambda: large.prefill(prompt, plan))
     return True, f"small pass {guide_s:.3f} s; large prefill {whole_s:.3f} s, pruned {pruned_s:.3f} s"
-
-
-def _wait(engine: Engine) -> None:
-    if engine.vlm.device.type == "cuda":
-        torch.cuda.synchronize()

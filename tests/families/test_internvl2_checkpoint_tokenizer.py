@@ -11,6 +11,7 @@ import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
+from stitchvlm.errors import DataError
 from stitchvlm.families.internvl2_checkpoint import load_tokenizer, stop_token_ids
 from stitchvlm.families.internvl2_checkpoint.sentencepiece_bpe import build_tokenizer, read_model
 
@@ -270,7 +271,7 @@ def _unfitting_merges(folder: Path) -> None:
     ("damage", "error", "message"),
     [
         (_unfitting_merges, ValueError, "vocab.json and merges.txt in"),
-        (_no_files, OSError, "no tokenizer.json, tokenizer.model or vocab.json"),
+        (_no_files, DataError, "no tokenizer.json, tokenizer.model or vocab.json"),
         (_damaged_model, ValueError, "tokenizer.model is no sentencepiece model"),
         (_unigram_model, ValueError, "tokenizer.model is no sentencepiece BPE model"),
         (_damaged_settings, ValueError, "tokenizer_config.json is not valid JSON"),

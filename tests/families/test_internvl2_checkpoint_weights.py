@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import InternVLConfig, InternVLForConditionalGeneration
 
+from stitchvlm.errors import DataError
 from stitchvlm.families.internvl2_checkpoint import is_internvl2, load_model, native_config
 from stitchvlm.families.internvl2_checkpoint.weights import release_class
 
@@ -503,10 +504,10 @@ def _no_config(folder: Path, weights: dict[str, torch.Tensor]) -> None:
         (_misshape_wqkv, ValueError, "self_attn.q_proj"),
         (_cut_file, ValueError, "model.safetensors is damaged"),
         (_only_bin, ValueError, "as .bin only"),
-        (_no_weights, OSError, "neither model.safetensors nor"),
-        (_missing_shard, OSError, "model-00002-of-00002.safetensors is missing"),
+        (_no_weights, DataError, "neither model.safetensors nor"),
+        (_missing_shard, DataError, "model-00002-of-00002.safetensors is missing"),
         (_broken_config, ValueError, "config.json is not valid JSON"),
-        (_no_config, OSError, "config.json is missing"),
+        (_no_config, DataError, "config.json is missing"),
     ],
 )
 def test_damaged_checkpoints_are_named(tmp_path: Path, damage: Callable, error: type, message: str) -> None:

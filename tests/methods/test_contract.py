@@ -14,7 +14,7 @@ def view(n_rows: int, seed: int = 0) -> ReductionView:
     layouts = [tiled_layout(torch.arange(3, 3 + 20), [(2, 2)], 2, [(64, 48)], n_tokens=30) for _ in range(n_rows)]
     present = [torch.arange(20)] * n_rows
     guide = [torch.rand(20, generator=generator) for _ in range(n_rows)]
-    return ReductionView(layouts, present, 0, guide, seed)
+    return ReductionView(layouts, present, 0, guide, range(seed, seed + n_rows))
 
 
 @pytest.mark.parametrize("name", sorted(available_methods()))
@@ -30,7 +30,7 @@ def test_every_row_keeps_exactly_what_is_asked(name, n_keep, seed):
 def test_same_view_same_decision_and_only_present_tokens(name):
     present = torch.tensor([1, 4, 7, 8, 19])
     whole = view(1)
-    partial = ReductionView(whole.layouts, [present], 3, whole.guide, whole.seed)
+    partial = ReductionView(whole.layouts, [present], 3, whole.guide, whole.seeds)
     one, other = (make_method(name).reduce(partial, [3]).kept[0].tolist() for _ in range(2))
     assert one == other and set(one) <= set(present.tolist())
 

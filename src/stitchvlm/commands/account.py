@@ -30,7 +30,8 @@ def answer_account(answer: Answer) -> Group:
     account.add_column()
     account.add_row("answered by", f"the {answer.answered_by} model")
     if answer.trace.small_answer is not None:
-        account.add_row("draft", printable(answer.trace.small_answer))
+        note = "" if answer.trace.draft_complete else "  (cut short by --guide-tokens: it can only guide)"
+        account.add_row("draft", printable(answer.trace.small_answer + note))
     if scores := _scores(answer):
         account.add_row("scores", scores)
     account.add_row("visual tokens", _tokens(answer))

@@ -76,6 +76,7 @@ def ask(
         guide_tokens=guide_tokens,
         max_tiles=max_tiles,
         sampling=Sampling(max_new_tokens, temperature=temperature, seed=seed),
+        score_drafts=True,
         trace=True,
     )
     answer = _streamed(vlm, asked) if stream else vlm.answer([asked])[0]
@@ -91,12 +92,9 @@ def ask(
 
 def _streamed(vlm: "Stitch", asked: "Question") -> "Answer":
     """The answer, printed while the large model makes it; a draft that stands is printed whole."""
-    from stitchvlm.commands.stream import LargeModelPrinter
+    from stitchvlm.commands.stream import AnswerPrinter
 
-    answer = vlm.answer([asked], streamer=LargeModelPrinter(vlm))[0]
-    if answer.answered_by == "small":
-        print(answer.text, flush=True)
-    return answer
+    return vlm.answer([asked], streamer=AnswerPrinter(vlm))[0]
 
 
 def _show(answer: "Answer", asked: "Question", with_text: bool) -> None:

@@ -29,6 +29,8 @@ def verify(
     small: Annotated[str, typer.Option(metavar="MODEL", help="Hub id or folder of the guide.")],
     large: Annotated[str, typer.Option(metavar="MODEL", help="Hub id or folder of the model that is guided.")],
     device: options.Device = None,
+    small_device: options.SmallDevice = None,
+    device_map: options.DeviceMap = None,
     dtype: options.Dtype = "auto",
     debug: options.Debug = False,
 ) -> None:
@@ -42,12 +44,15 @@ def verify(
     from stitchvlm.verify import run_checks
 
     quieten()
+    results = run_checks(
+        small, large, device=device, small_device=small_device, device_map=device_map, dtype=parse_dtype(dtype)
+    )
     table = Table("check", "result", "detail", box=None, header_style="bold", pad_edge=False)
     table.add_column("seconds", justify="right")
     failed = 0
     progress = Console(stderr=True)
     with progress.status("loading") as status:
-        for result in run_checks(small, large, device=device, dtype=parse_dtype(dtype)):
+        for result in results:
             status.update(f"{result.name}: {'passed' if result.passed else 'FAILED'}")
             verdict = "[green]passed[/]" if result.passed else "[bold red]FAILED[/]"
             table.add_row(result.name, verdict, printable(result.detail), f"{result.seconds:.1f}")

@@ -23,6 +23,15 @@ def train(
     device: options.Device = None,
     threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="CPU threads of torch.")] = None,
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that draw pictures.")] = 2,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="A saved pair to begin with, where there is no progress in --out yet."),
+    ] = None,
+    begin: Annotated[
+        str | None, typer.Option(metavar="STAGE", help="The stage that begins with it. Default: the last one.")
+    ] = None,
+    scale: Annotated[int, typer.Option(metavar="N", min=1, help="Multiplies pictures and tiles a step.")] = 1,
+    pace: Annotated[float, typer.Option(metavar="F", help="Multiplies the time that every stage gets.")] = 1.0,
     debug: options.Debug = False,
 ) -> None:
     """Draw pictures and train the embedded pair on them."""
@@ -42,5 +51,9 @@ def train(
         threads=threads,
         device=usable_device(device),
         workers=workers,
+        init_from=init_from,
+        begin=begin,
+        scale=scale,
+        pace=pace,
     )
     print(f"{out}/pair holds the pair" if finished else f"the time is up: the same command goes on in {out}")

@@ -34,6 +34,7 @@ class ResultFile:
             raise ValueError(f"{path} is a folder: name a file for the results")
         self.path = path
         self.records: list[dict[str, Any]] = []
+        self._settings = settings
         self._regular = path.is_file() or not path.exists()
         if self._regular:
             self._check_settings(settings)
@@ -54,6 +55,9 @@ class ResultFile:
         Raises:
             OSError: if it cannot be written; the file is then as it was before.
         """
+        if self._regular and not self.records:
+            with replace_file(self.settings_path) as temporary:
+                temporary.write_text(json.dumps(self._settings, indent=2) + "\n", encoding="utf-8")
         line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
@@ -77,8 +81,6 @@ class ResultFile:
     def _check_settings(self, settings: dict[str, Any]) -> None:
         has_results = self.path.is_file() and self.path.stat().st_size > 0
         if not has_results:
-            with replace_file(self.settings_path) as temporary:
-                temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
             return
         try:
             before = json.loads(self.settings_path.read_text(encoding="utf-8"))

@@ -8,10 +8,10 @@ from typing import Any
 from stitchvlm.evaluation.runner import Runner
 from stitchvlm.exits import parse_exit
 from stitchvlm.families.checkpoint import checkpoint_folder
-from stitchvlm.models import pair_path, recommended_exit
+from stitchvlm.models import pair_path
 from stitchvlm.sampling import Sampling
 from stitchvlm.schedule import parse_keep
-from stitchvlm.stitch import Stitch
+from stitchvlm.stitch import Stitch, default_exit
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,13 @@ class RunSettings:
         small, large, exit = self.small, self.large, self.exit
         if small is None and large is None:
             small, large = str(pair_path("small")), str(pair_path("large"))
-            exit = recommended_exit() if exit is None and self.method == "guided" else exit
         elif self.method == "small" and large is None:
             large = small  # fills the place, and is never loaded
         if small is None or large is None:
             raise ValueError("give both --small and --large, or neither for the embedded pair")
-        threshold = parse_exit("never" if exit is None else exit).threshold
+        if exit is None:
+            exit = default_exit(self.method, embedded=self.small is None)
+        threshold = parse_exit(exit).threshold
         return replace(self, small=small, large=large, keep=parse_keep(self.keep), exit=threshold)
 
     def identity(self, task: str) -> dict[str, Any]:
@@ -77,6 +78,7 @@ class RunSettings:
             lazy_large=resolved.method == "small",
             max_tiles=resolved.max_tiles,
             sampling=Sampling(resolved.max_new_tokens, seed=resolved.seed),
+            score_drafts=resolved.both,
             trace=True,
         )
         return Runner(vlm, small_alone=resolved.method == "small", both=resolved.both)

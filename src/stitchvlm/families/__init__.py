@@ -5,6 +5,8 @@ the entry point group ``stitchvlm.families``.
 """
 
 from importlib.metadata import entry_points
+from importlib.util import find_spec
+from typing import Any
 
 import torch
 
@@ -37,6 +39,40 @@ def load_vlm(
     """
     folder = checkpoint_folder(source)
     config = read_json(folder / "config.json")
+    family = _family_of(source, config)
+    place = usable_device(device) if device_map is None else None
+    try:
+        vlm = family.load(source, folder, dtype, device_map if place is None else _placement(place))
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # libraries raise many kinds for a broken tokenizer file, the bare one among them
+        told = str(error)
+        where = "" if source in told or str(folder) in told else f"{source} cannot be loaded, fetch it again: "
+        raise DataError(where + told) from error
+    if place is not None:
+        vlm.model.to(place)
+    return vlm
+
+
+def check_checkpoint(source: str) -> dict[str, Any]:
+    """The config of a checkpoint of a supported family, before anything heavy is read.
+
+    Raises:
+        ValueError: if the checkpoint is missing or of no supported family.
+        DataError: if its config is broken.
+    """
+    config = read_json(checkpoint_folder(source) / "config.json")
+    _family_of(source, config)
+    return config
+
+
+def text_layers(config: dict[str, Any]) -> int:
+    """Depth of the language model that a checkpoint's config describes."""
+    text = config.get("text_config") or config.get("llm_config") or config
+    return int(text["num_hidden_layers"])
+
+
+def _family_of(source: str, config: dict[str, Any]) -> Family:
     families = available_families()
     family = next((family for family in families if family.matches(config)), None)
     if family is None:
@@ -45,17 +81,12 @@ def load_vlm(
         raise ValueError(
             f"{source} is a {kind} checkpoint, not a vision-language model of a supported family ({names})"
         )
-    placement = device_map if device_map is not None else {"": usable_device(device)}
-    try:
-        return family.load(source, folder, dtype, placement)
-    except torch.OutOfMemoryError:
-        raise
-    except (
-        Exception
-    ) as error:  # libraries raise many kinds of error for a broken tokenizer file, the bare one among them
-        told = str(error)
-        where = "" if source in told or str(folder) in told else f"{source} cannot be loaded, fetch it again: "
-        raise DataError(where + told) from error
+    return family
+
+
+def _placement(device: str) -> dict[str, str] | None:
+    """Weights go straight to an accelerator where accelerate is installed; otherwise they are moved there afterwards."""
+    return {"": device} if device != "cpu" and find_spec("accelerate") else None
 
 
 def usable_device(device: str | None) -> str:
@@ -94,6 +125,8 @@ __all__ = [
     "InternVL",
     "Prompt",
     "available_families",
+    "check_checkpoint",
     "load_vlm",
+    "text_layers",
     "usable_device",
 ]

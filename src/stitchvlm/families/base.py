@@ -39,8 +39,16 @@ class VLM:
 
     @property
     def device(self) -> torch.device:
-        """Where token ids and embeddings start; under a device map the first part of the model."""
-        return self.model.get_input_embeddings().weight.device
+        """Where token ids and embeddings start: under a device map where the embedding runs, wherever it is kept."""
+        embedding = self.model.get_input_embeddings()
+        place = getattr(getattr(embedding, "_hf_hook", None), "execution_device", None)
+        return embedding.weight.device if place is None else torch.device(place)
+
+    @property
+    def pad_id(self) -> int:
+        """The id on padding, as transformers' generate would have it; 0 where the tokenizer names none."""
+        pad_id = None if self.tokenizer is None else self.tokenizer.pad_token_id
+        return 0 if pad_id is None else pad_id
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,11 +176,17 @@ def decoder_windows(text_config: Any) -> tuple[int | None, ...]:
     return tuple(window if kind == "sliding_attention" else None for kind in types)
 
 
-def assemble_prompt(
-    inputs: Inputs, visual: Float[Tensor, "n_visual width"], embedding: nn.Module, device: torch.device
-) -> Prompt:
-    """Token embeddings with the visual ones in their places, padded on the left; positions count 0, 1, 2, … in each row."""
-    token_ids = pad_left(inputs.token_ids, value=0).to(device)
+def assemble_prompt(inputs: Inputs, visual: Float[Tensor, "n_visual width"], vlm: VLM) -> Prompt:
+    """Token embeddings with the visual ones in their places, padded on the left; positions count 0, 1, 2, … in each row.
+
+    Raises:
+        ValueError: if the vision encoder gives another number of tokens than the layouts speak of.
+    """
+    n_expected = sum(layout.n_visual for layout in inputs.layouts)
+    if visual.shape[0] != n_expected:
+        raise ValueError(f"{vlm.source} made {visual.shape[0]} visual tokens where its config promises {n_expected}")
+    device, embedding = vlm.device, vlm.model.get_input_embeddings()
+    token_ids = pad_left(inputs.token_ids, value=vlm.pad_id).to(device)
     longest = token_ids.shape[1]
     lengths = tuple(len(ids) for ids in inputs.token_ids)
     index = pad_left([torch.arange(n) for n in lengths], value=-1)

@@ -74,7 +74,8 @@ def load_weights(
         raise
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(f"the weights in {folder} cannot be loaded ({reason}): fetch the checkpoint again") from error
+        way_out = "install what is missing" if isinstance(error, ImportError) else "fetch the checkpoint again"
+        raise DataError(f"the weights in {folder} cannot be loaded ({reason}): {way_out}") from error
     kinds = ("missing_keys", "unexpected_keys", "mismatched_keys")
     problems = {key: sorted(map(str, report[key])) for key in kinds if report.get(key)}
     if problems:

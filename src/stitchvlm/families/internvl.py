@@ -33,11 +33,13 @@ class InternVL(Family):
             model = internvl2.load_model(folder, dtype=dtype, device_map=device_map)
             tokenizer = internvl2.load_tokenizer(folder, config)
             image_processor = internvl2.load_image_processor(config)
+            stops = tuple(internvl2.stop_token_ids(tokenizer, config))
         else:
             model = load_weights(InternVLForConditionalGeneration, folder, dtype, device_map)
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
             image_processor = GotOcr2ImageProcessorPil.from_pretrained(folder)
-        stops = stop_token_ids(model.generation_config, tokenizer)
+            stops = ()
+        stops = tuple(dict.fromkeys((*stops, *stop_token_ids(model.generation_config, tokenizer))))
         placeholder_id = tokenizer.convert_tokens_to_ids(tokenizer.context_image_token)
         return VLM(source, self, tap_language_model(model), tokenizer, image_processor, stops, placeholder_id)
 
@@ -57,7 +59,7 @@ class InternVL(Family):
         return features.pooler_output.flatten(0, 1)
 
     def embed(self, vlm: VLM, inputs: Inputs, visual: Float[Tensor, "n_visual width"]) -> Prompt:
-        return assemble_prompt(inputs, visual, vlm.model.get_input_embeddings(), vlm.device)
+        return assemble_prompt(inputs, visual, vlm)
 
     def decoder(self, vlm: VLM) -> Decoder:
         text, config = vlm.model.model.language_model, vlm.model.config.text_config
@@ -73,7 +75,7 @@ class InternVL(Family):
 
     def _prepare_one(self, vlm: VLM, question: Question, max_tiles: int | None):
         """Token ids, pixels and layout of one question."""
-        tokenizer, per_tile = vlm.tokenizer, _tokens_per_tile(vlm.model.config)
+        tokenizer, per_tile = vlm.tokenizer, vlm.model.config.image_seq_length
         messages = question.as_messages()
         image_tokens = (tokenizer.start_image_token, tokenizer.context_image_token, tokenizer.end_image_token)
         _reject_image_tokens(messages, image_tokens)
@@ -88,7 +90,9 @@ class InternVL(Family):
         for number, (columns, rows) in enumerate(grids):
             n_tiles = columns * rows + (columns * rows > 1)
             pieces[number] += f"{start}{context * per_tile * n_tiles}{end}"
-        ids = tokenizer("".join(pieces), return_tensors="pt").input_ids[0]
+        prompt = "".join(pieces)
+        has_start = bool(tokenizer.bos_token) and prompt.startswith(tokenizer.bos_token)
+        ids = tokenizer(prompt, add_special_tokens=not has_start, return_tensors="pt").input_ids[0]
         pixels = None
         if question.images:
             tiles = vlm.image_processor(
@@ -147,12 +151,6 @@ def tiled_layout(
         structural_mask=torch.zeros(len(tile), dtype=torch.bool),
         image_sizes=tuple(sizes),
     )
-
-
-def _tokens_per_tile(config: Any) -> int:
-    height, width = config.vision_config.image_size
-    patch_height, patch_width = config.vision_config.patch_size
-    return int((height // patch_height) * (width // patch_width) * config.downsample_ratio**2)
 
 
 def _reject_image_tokens(messages: Sequence[dict[str, Any]], tokens: Sequence[str]) -> None:

@@ -28,14 +28,14 @@ class ReductionView:
         present: ordinals of the visual tokens that are still there, ascending.
         layer: the decoder layer before which the reduction happens.
         guide: importance of every visual token of the layout (not only of those present), if the method needs it.
-        seed: for methods that draw random numbers.
+        seeds: one per row, for methods that draw random numbers, so that a row does not depend on its batch.
     """
 
     layouts: Sequence[VisualLayout]
     present: Sequence[Int[Tensor, " _n_present"]]
     layer: int
     guide: Sequence[Float[Tensor, " _n_visual"]] | None = None
-    seed: int = 0
+    seeds: Sequence[int] = ()
 
 
 class TokenReducer(ABC):

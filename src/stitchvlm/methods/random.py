@@ -12,11 +12,13 @@ from stitchvlm.shapes import Float
 
 @dataclass(frozen=True)
 class Random(TokenScorer):
-    """Keep visual tokens drawn uniformly at random, from the run's seed: the same seed keeps the same tokens."""
+    """Keep visual tokens drawn uniformly at random; a row's seed decides which."""
 
     name = "random"
     paper = "baseline, no paper"
 
     def score(self, view: ReductionView) -> Sequence[Float[Tensor, " _n_visual"]]:
-        generator = torch.Generator().manual_seed(view.seed)
-        return [torch.rand(layout.n_visual, generator=generator) for layout in view.layouts]
+        return [
+            torch.rand(layout.n_visual, generator=torch.Generator().manual_seed(seed))
+            for layout, seed in zip(view.layouts, view.seeds, strict=True)
+        ]

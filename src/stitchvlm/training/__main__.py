@@ -17,15 +17,23 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="threads of this process")
     parser.add_argument("--workers", type=int, default=2, help="processes that draw pictures")
     parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    parser.add_argument("--init-from", metavar="FOLDER", help="weights to begin with where there is no training state")
+    parser.add_argument("--begin", metavar="STAGE", help="the stage that begins with them (default: the last)")
+    parser.add_argument("--scale", type=int, default=1, help="multiplies pictures and tiles a step")
+    parser.add_argument("--pace", type=float, default=1.0, help="multiplies the budget of every stage")
     parser.add_argument("--fresh", action="store_true", help="refuse a folder that already holds training state")
     return parser.parse_args()
 
 
 def main() -> int:
-    """Run the command line; the exit code is 0 when finished and 3 when there is more to train."""
+    """Run the command line; 0 when finished, 3 when there is more to train, 1 after one sentence on stderr."""
     given = vars(_arguments())
     resume = not given.pop("fresh")
-    return 0 if train(resume=resume, **given) else 3
+    try:
+        return 0 if train(resume=resume, **given) else 3
+    except (ValueError, OSError) as error:
+        print(f"training: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

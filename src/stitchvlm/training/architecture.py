@@ -79,6 +79,20 @@ def _initialise_tower(tower: nn.Module) -> None:
     positions[:, 1:] = 0.7 * _plane_waves(2 * CELLS, positions.shape[-1])
 
 
+@torch.no_grad()
+def _initialise_text(text: nn.Module) -> None:
+    """Unit-gain inner matrices, quiet outputs, and attention that can be sharp from the start."""
+    for layer in text.layers:
+        attention, mlp = layer.self_attn, layer.mlp
+        for inner in (attention.q_proj, attention.k_proj, attention.v_proj, mlp.gate_proj, mlp.up_proj):
+            nn.init.normal_(inner.weight, std=inner.in_features**-0.5)
+        for outer in (attention.o_proj, mlp.down_proj):
+            nn.init.normal_(outer.weight, std=0.3 * outer.in_features**-0.5)
+        nn.init.constant_(attention.q_norm.weight, 1.5)
+        nn.init.constant_(attention.k_norm.weight, 1.5)
+    nn.init.normal_(text.embed_tokens.weight, std=EMBEDDING_SCALE)
+
+
 def build_model(
     size: Size, tokens: dict[str, int], vocabulary: int, seed: int, text_layers: int | None = None
 ) -> InternVLForConditionalGeneration:
@@ -97,7 +111,7 @@ def build_model(
     )
     model = InternVLForConditionalGeneration(config).float()
     _initialise_tower(model.model.vision_tower)
-    nn.init.normal_(model.model.language_model.embed_tokens.weight, std=EMBEDDING_SCALE)
+    _initialise_text(model.model.language_model)
     nn.init.zeros_(model.lm_head.weight)
     return model
 

@@ -121,7 +121,9 @@ def _draw_patch(thing: Thing, look: Look, side: int) -> tuple[Image.Image, list[
     if thing.noun == "tag":
         hole = 0.09 * look.radius
         x = middle - 0.95 * look.radius
-        draw.ellipse((x - hole, middle - hole, x + hole, middle + hole), fill=(255, 255, 255, 255), outline=(60, 60, 60))
+        draw.ellipse(
+            (x - hole, middle - hole, x + hole, middle + hole), fill=(255, 255, 255, 255), outline=(60, 60, 60)
+        )
     shift = text_room(thing.noun)[2] * look.radius
     word: list[Glyph] = []
     if thing.item:

@@ -27,8 +27,14 @@ DEFAULT_FONT = ""
 
 
 def find_fonts(folder: str | Path | None = None) -> tuple[str, ...]:
-    """Paths of the usable font files under `folder`, in a stable order; Pillow's built-in font comes first."""
+    """Paths of the usable font files under `folder`, in a stable order; Pillow's built-in font comes first.
+
+    Raises:
+        ValueError: if a folder is named that is none.
+    """
     root = Path(folder or "/usr/share/fonts")
+    if folder is not None and not root.is_dir():
+        raise ValueError(f"{folder} is no folder of fonts: name one, or none for those of the system")
     files = sorted(p for p in root.rglob("*") if p.suffix in {".ttf", ".otf"})
     kept = [str(p) for p in files if not any(word in p.name for word in _UNREADABLE)]
     return (DEFAULT_FONT, *kept)

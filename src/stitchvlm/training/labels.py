@@ -58,7 +58,9 @@ def _characters(scene: Scene, rectangle: Rectangle) -> dict[int, list[tuple[floa
             row = int(((part[1] + part[3]) / 2 - rectangle[1]) * scale_y * CELLS / TILE)
             narrow = glyph.char in "1I." or glyph.width * scale_x >= _SMALLEST_WIDTH
             readable = narrow and glyph.height * scale_y >= _SMALLEST_HEIGHT
-            cells.setdefault(min(row, CELLS - 1) * CELLS + min(column, CELLS - 1), []).append((part[0], glyph, readable))
+            cells.setdefault(min(row, CELLS - 1) * CELLS + min(column, CELLS - 1), []).append(
+                (part[0], glyph, readable)
+            )
     return cells
 
 

@@ -28,8 +28,12 @@ class Lesson:
     tiles: tuple[int, ...] = (1,)
     pictures: int = 32
     questions: int = 8
-    first_shares: dict[str, float] = field(default_factory=lambda: {"read": 0.3, "cell": 0.3, "where": 0.2, "list": 0.1, "colour": 0.1})
-    last_shares: dict[str, float] = field(default_factory=lambda: {"read": 0.7, "where": 0.1, "colour": 0.1, "shape": 0.1})
+    first_shares: dict[str, float] = field(
+        default_factory=lambda: {"read": 0.3, "cell": 0.3, "where": 0.2, "list": 0.1, "colour": 0.1}
+    )
+    last_shares: dict[str, float] = field(
+        default_factory=lambda: {"read": 0.7, "where": 0.1, "colour": 0.1, "shape": 0.1}
+    )
     most_things: tuple[int, int] = (2, 9)
     dropped_share: float = 0.0
     frozen_features: bool = True
@@ -73,7 +77,9 @@ def pictures_by_tiles(pictures: PictureSet, tiles: tuple[int, ...]) -> dict[int,
     return groups
 
 
-def answer_logits(model: InternVLForConditionalGeneration, batch: Batch, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def answer_logits(
+    model: InternVLForConditionalGeneration, batch: Batch, features: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits and targets at the places that predict an answer token: `[answers, vocabulary]` and `[answers]`."""
     embedded = model.model.language_model.embed_tokens(batch.tokens)
     embedded = embedded.masked_scatter(batch.visual[..., None], features.to(embedded.dtype))
@@ -85,7 +91,9 @@ def answer_logits(model: InternVLForConditionalGeneration, batch: Batch, feature
         return model.lm_head(hidden[asked]).float(), batch.targets[asked]
 
 
-def score_answers(logits: torch.Tensor, targets: torch.Tensor, batch: Batch, kinds: list[list[str]]) -> dict[str, list[bool]]:
+def score_answers(
+    logits: torch.Tensor, targets: torch.Tensor, batch: Batch, kinds: list[list[str]]
+) -> dict[str, list[bool]]:
     """Kind to a list that tells, for each question, whether every token of its answer comes out right (teacher forced)."""
     rows, _ = (batch.targets != UNSEEN).nonzero(as_tuple=True)
     segments = batch.segments[batch.targets != UNSEEN]
@@ -112,13 +120,20 @@ class LanguageTrainer:
     """Draws batches for a lesson and computes their loss; step and seed alone decide what a batch holds."""
 
     def __init__(
-        self, model: InternVLForConditionalGeneration, packer: Packer, sets: dict[str, PictureSet], lesson: Lesson, seed: str
+        self,
+        model: InternVLForConditionalGeneration,
+        packer: Packer,
+        sets: dict[str, PictureSet],
+        lesson: Lesson,
+        seed: str,
     ) -> None:
         self.model, self.lesson, self._packer, self._seed = model, lesson, packer, seed
         self.device = next(model.parameters()).device
         self.bank = FeatureBank(model, self.device)
         self._groups = [
-            (sets[name], group) for name in lesson.sets for group in pictures_by_tiles(sets[name], lesson.tiles).values()
+            (sets[name], group)
+            for name in lesson.sets
+            for group in pictures_by_tiles(sets[name], lesson.tiles).values()
         ]
 
     def _choose(self, rng: random.Random, progress: float) -> list[tuple[PictureSet, int]]:
@@ -157,8 +172,14 @@ class LanguageTrainer:
         keep = rng.randint(max(10, total // 14), total // 3) if pruned else None
         rows = [self._pack(pictures, index, keep, rng, progress) for pictures, index in chosen]
         features = self.bank.frozen(chosen) if self.lesson.frozen_features else self.bank.fresh(chosen)
-        present = torch.cat([features[k, torch.tensor(kept, device=features.device)] for k, (_, _, kept) in enumerate(rows)])
-        return collate([row for row, _, _ in rows], self.device), present, [[q.kind for q in asked] for _, asked, _ in rows]
+        present = torch.cat(
+            [features[k, torch.tensor(kept, device=features.device)] for k, (_, _, kept) in enumerate(rows)]
+        )
+        return (
+            collate([row for row, _, _ in rows], self.device),
+            present,
+            [[q.kind for q in asked] for _, asked, _ in rows],
+        )
 
     def loss_at(self, step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
         batch, features, kinds = self.batch(step, progress)

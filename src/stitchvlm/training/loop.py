@@ -1,5 +1,6 @@
 """The training loop: one stage, resumable at any step, bounded by steps or by minutes of its own compute time."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,8 +40,12 @@ class Deadline:
     def __init__(self, minutes: float | None) -> None:
         self._end = None if minutes is None else time.monotonic() + 60 * minutes
 
+    def seconds_left(self) -> float:
+        """Infinity where there is no end."""
+        return math.inf if self._end is None else max(0.0, self._end - time.monotonic())
+
     def passed(self) -> bool:
-        return self._end is not None and time.monotonic() >= self._end
+        return self.seconds_left() <= 0
 
 
 def _snapshot(module: nn.Module, optimizers: list[torch.optim.Optimizer], step: int, seconds: float) -> dict:
@@ -52,38 +57,57 @@ def _snapshot(module: nn.Module, optimizers: list[torch.optim.Optimizer], step: 
     }
 
 
+def _resume(module: nn.Module, optimizers: list[torch.optim.Optimizer], checkpoint: Path) -> tuple[int, float]:
+    """Take up the saved state, if there is any; the step and the seconds of training that it stands for."""
+    state = load_state(checkpoint)
+    if state is None:
+        return 0, 0.0
+    try:
+        module.load_state_dict(state["module"])
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise ValueError(f"{checkpoint} belongs to another recipe: choose another folder") from error
+    return state["step"], state["seconds"]
+
+
+def _take_step(
+    module: nn.Module, optimizers: list[torch.optim.Optimizer], loss_at: LossAt, step: int, progress: float, rate: float
+) -> dict[str, float]:
+    """One update at that learning rate; the figures of its batch."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group.get("scale", 1.0)
+        optimizer.zero_grad(set_to_none=True)
+    loss, figures = loss_at(step, progress)
+    loss.backward()
+    nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+    for optimizer in optimizers:
+        optimizer.step()
+    return {"loss": loss.item(), **figures}
+
+
 def run_stage(
     name: str, module: nn.Module, loss_at: LossAt, budget: Budget, checkpoint: Path, log: Log, deadline: Deadline
 ) -> bool:
     """Train `module` to the end of the stage; False when the deadline came first (the state is then on disk)."""
     optimizers = build_optimizers(module)
-    step, seconds, saved_at = 0, 0.0, time.monotonic()
-    state = load_state(checkpoint)
-    if state is not None:
-        module.load_state_dict(state["module"])
-        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        step, seconds = state["step"], state["seconds"]
+    step, seconds = _resume(module, optimizers, checkpoint)
+    saved_at = time.monotonic()
     totals: dict[str, float] = {}
     module.train()
+    module.zero_grad(set_to_none=True)  # what a stage before left on parameters that are frozen now must not be clipped
     while (progress := budget.progress(step, seconds)) < 1.0 and not deadline.passed():
         started = time.monotonic()
         rate = rate_at(progress, step, budget.peak_rate, budget.warmup, budget.decay_from)
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group.get("scale", 1.0)
-            optimizer.zero_grad(set_to_none=True)
-        loss, figures = loss_at(step, progress)
-        loss.backward()
-        nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
+        figures = _take_step(module, optimizers, loss_at, step, progress, rate)
         step += 1
         seconds += time.monotonic() - started
-        for key, value in {"loss": loss.item(), **figures}.items():
+        for key, value in figures.items():
             totals[key] = totals.get(key, 0.0) + value
         if step % budget.log_every == 0:
-            log(stage=name, step=step, seconds=seconds, rate=rate, **{k: v / budget.log_every for k, v in totals.items()})
+            means = {key: value / budget.log_every for key, value in totals.items()}
+            log(stage=name, step=step, seconds=seconds, rate=rate, **means)
             totals = {}
         if time.monotonic() - saved_at > budget.save_every_seconds:
             save_state(checkpoint, _snapshot(module, optimizers, step, seconds))

@@ -5,14 +5,14 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-
 MUON_SCALE = 3.0
 """Muon's learning rate in units of AdamW's: orthogonal updates of narrow matrices bear, and need, longer steps."""
 
 
 def split_parameters(named: Iterable[tuple[str, nn.Parameter]]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Hidden weight matrices, and all other trainable parameters (embeddings, heads, norms, biases)."""
-    matrices, others = [], []
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, parameter in named:
         if not parameter.requires_grad:
             continue
@@ -28,7 +28,10 @@ def build_optimizers(module: nn.Module, weight_decay: float = 0.01) -> list[torc
     if matrices:
         optimizers.append(
             torch.optim.Muon(
-                [{"params": matrices, "scale": MUON_SCALE}], lr=0.0, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+                [{"params": matrices, "scale": MUON_SCALE}],
+                lr=0.0,
+                weight_decay=weight_decay,
+                adjust_lr_fn="match_rms_adamw",
             )
         )
     if others:

@@ -55,7 +55,9 @@ class Packer:
 
         They keep the positions that they have when all are present, so a pruned picture leaves gaps in the positions.
         """
-        before = list(self._encode((f"<|im_start|>system\n{system}<|im_end|>\n" if system else "") + "<|im_start|>user\n<img>"))
+        before = list(
+            self._encode((f"<|im_start|>system\n{system}<|im_end|>\n" if system else "") + "<|im_start|>user\n<img>")
+        )
         after = list(self._encode("</img>\n"))
         start = len(before)
         tokens = before + [self._image] * len(kept) + after

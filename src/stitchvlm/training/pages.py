@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageDraw
 
+from .backdrop import weather
 from .drawing import Look, bounding_box, contrasting_ink, write_line
 from .fonts import DEFAULT_FONT, load_font
-from .generator import weather
 from .scene import Scene, Thing
 from .words import COLOUR_NAMES, COLOURS, FULL_ALPHABET, GLYPHS
 
@@ -31,7 +31,18 @@ def draw_page(seed: int | str, fonts: tuple[str, ...] = (DEFAULT_FONT,)) -> tupl
             font = common if rng.random() < 0.5 else rng.choice(fonts)
             text = "".join(rng.choices(GLYPHS if rng.random() < 0.15 else FULL_ALPHABET, k=rng.randint(2, 6)))
             length, pad = load_font(font, size).getlength(text), rng.randint(3, 26)
-            things.append(_draw_plate(rng, picture, owner, len(things) + 1, text, font, size, (x, y, x + length + 2 * pad, y + 1.25 * size)))
+            things.append(
+                _draw_plate(
+                    rng,
+                    picture,
+                    owner,
+                    len(things) + 1,
+                    text,
+                    font,
+                    size,
+                    (x, y, x + length + 2 * pad, y + 1.25 * size),
+                )
+            )
             x = int(x + length + 2 * pad + rng.randint(0, 24))
         y += int(size * rng.uniform(1.25, 1.6))
     return weather(rng, picture), Scene("page", width, height, tuple(things)), np.asarray(owner)

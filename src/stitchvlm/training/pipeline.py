@@ -4,8 +4,8 @@ import random
 from pathlib import Path
 
 import torch
-from transformers import GenerationConfig, InternVLForConditionalGeneration
 
+from .align import align_words
 from .architecture import EMBEDDING_SCALE, SIZES, build_model, grow_language_model, visual_features
 from .attention import use_plain_attention
 from .cache import PictureSet
@@ -14,6 +14,7 @@ from .language import LanguageTrainer, Lesson
 from .loop import Deadline, LossAt, run_stage
 from .packing import Packer
 from .recipe import SETTLED, Recipe, Stage
+from .saved import load_saved, save_model
 from .tokenizer import SPECIAL, save_processor, train_tokenizer
 from .tower import DenseReader, dense_loss, normalise, tile_batch, vary_light
 
@@ -33,24 +34,70 @@ class Pipeline:
         first = next(stage.text_layers for stage in recipe.stages[which] if stage.lesson)
         self.model = build_model(SIZES[which], tokens, len(self.tokenizer), seed, first).to(device)
         use_plain_attention(self.model)
+        self._reader = DenseReader(self.model).to(device)
 
-    def run(self, deadline: Deadline) -> bool:
-        """Go through all stages; False when the deadline came before the end."""
-        for stage in self.recipe.stages[self.which]:
-            if not self._run(stage, deadline):
-                return False
-        return True
+    def begin_with(self, folder: Path, stage_name: str | None = None) -> str:
+        """Take the weights of a saved model, with which the named stage (or the last one) begins; the stage's name.
+
+        Raises:
+            ValueError: if there is no such stage or model, or the model does not fit the stage.
+        """
+        stages = {stage.name: stage for stage in self.recipe.stages[self.which]}
+        name = stage_name or list(stages)[-1]
+        if name not in stages:
+            raise ValueError(f"the {self.which} model has no stage {name!r}: choose one of {', '.join(stages)}")
+        model = load_saved(folder, self.tokenizer)
+        layers = model.config.text_config.num_hidden_layers
+        wanted = stages[name].text_layers or len(self.model.model.language_model.layers)
+        if layers != wanted:
+            raise ValueError(
+                f"the language model in {folder} has {layers} layers and the stage {name!r} of the {self.which} model "
+                f"begins with {wanted}: choose another stage to begin with, or another model"
+            )
+        self._deepen(wanted)
+        try:
+            self.model.load_state_dict(model.state_dict())
+        except RuntimeError as error:
+            raise ValueError(
+                f"the model in {folder} has other sizes than the {self.which} one: name another"
+            ) from error
+        return name
+
+    def has_state(self) -> bool:
+        """Whether any stage has left a checkpoint."""
+        return any(self._checkpoint(stage).exists() for stage in self.recipe.stages[self.which])
+
+    def run(self, deadline: Deadline, begin: str | None = None) -> bool:
+        """Go on from the newest checkpoint, or from the stage `begin`, to the end; False when the deadline came first.
+
+        A checkpoint holds all that the stages before it have made of the model, so these are not looked at again.
+        """
+        stages = self.recipe.stages[self.which]
+        first = max(
+            (k for k, stage in enumerate(stages) if self._checkpoint(stage).exists() or stage.name == begin), default=0
+        )
+        return all(self._run(stage, deadline) for stage in stages[first:])
+
+    def _checkpoint(self, stage: Stage) -> Path:
+        return self.folder / f"{stage.name}.pt"
+
+    def _deepen(self, layers: int | None) -> None:
+        have = len(self.model.model.language_model.layers)
+        if layers is not None and layers != have:
+            if layers < have:
+                raise ValueError(f"a language model of {have} layers cannot go back to {layers}: choose another stage")
+            grow_language_model(self.model, layers)
 
     def _run(self, stage: Stage, deadline: Deadline) -> bool:
-        checkpoint = self.folder / f"{stage.name}.pt"
+        checkpoint = self._checkpoint(stage)
         if stage.lesson is None:
-            reader = DenseReader(self.model).to(self.device)
-            return run_stage(stage.name, reader, self._tower_loss(reader, stage), stage.budget, checkpoint, self.log, deadline)
-        text = self.model.model.language_model
-        if len(text.layers) != stage.text_layers:
-            grow_language_model(self.model, stage.text_layers or 0)
+            reader = self._reader
+            loss_at = self._tower_loss(reader, stage)
+            return run_stage(stage.name, reader, loss_at, stage.budget, checkpoint, self.log, deadline)
+        self._deepen(stage.text_layers)
         if not checkpoint.exists() and not self.model.lm_head.weight.any():
             self._match_scales()
+            align_words(self.model, self._reader.heads, self.tokenizer)
         for part in (self.model.model.vision_tower, self.model.model.multi_modal_projector):
             part.requires_grad_(not stage.lesson.frozen_features)
         loss_at = self._language_loss(stage, stage.lesson)
@@ -66,7 +113,8 @@ class Pipeline:
         last.bias.mul_(EMBEDDING_SCALE / size)
 
     def _tower_loss(self, reader: DenseReader, stage: Stage) -> LossAt:
-        train, check = [self.sets[name] for name in ("page", "small", "page", "wide")], [self.sets["small-check"], self.sets["wide-check"]]
+        train = [self.sets[name] for name in ("page", "small", "page", "wide")]
+        check = [self.sets[name] for name in ("small-check", "wide-check")]
 
         def loss_at(step: int, _: float) -> tuple[torch.Tensor, dict[str, float]]:
             if step % CHECK_EVERY == CHECK_EVERY - 1:
@@ -104,26 +152,15 @@ class Pipeline:
 
     def load_latest(self) -> str | None:
         """Bring the model to the newest state of its language stages, without training; the stage's name, or None."""
-        latest = None
-        for stage in self.recipe.stages[self.which]:
-            state = load_state(self.folder / f"{stage.name}.pt") if stage.lesson else None
+        for stage in reversed(self.recipe.stages[self.which]):
+            state = load_state(self._checkpoint(stage)) if stage.lesson else None
             if state is not None:
-                grow_language_model(self.model, stage.text_layers or 0)
+                self._deepen(stage.text_layers)
                 self.model.load_state_dict(state["module"])
-                latest = stage.name
-        return latest
+                return stage.name
+        return None
 
     def save(self, folder: Path) -> None:
         """Write the model in bfloat16 with tokenizer and processor files."""
         save_model(self.model, folder)
         save_processor(self.tokenizer, folder)
-
-
-def save_model(model: InternVLForConditionalGeneration, folder: Path) -> None:
-    """bfloat16 safetensors, config and greedy generation defaults."""
-    model.config.dtype = torch.bfloat16
-    copy = InternVLForConditionalGeneration(model.config).to(torch.bfloat16)
-    copy.load_state_dict(model.state_dict())
-    text = model.config.text_config
-    copy.generation_config = GenerationConfig(eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id)
-    copy.save_pretrained(folder)

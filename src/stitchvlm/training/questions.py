@@ -31,8 +31,17 @@ READ_SIGN = (
     "What can be read on {it}?",
 )
 PRICE_TAG = ("What is the price on {it}?", "What price is on {it}?", "What does {it} say?", "Read the price on {it}.")
-PRICE_ITEM = ("How much is the {item}?", "What does the {item} cost?", "What is the price of the {item}?", "How much does the {item} cost?")
-COLOUR = ("Which colour is the {noun} marked {text}?", "What colour is the {noun} marked {text}?", "What is the colour of the {noun} that says {text}?")
+PRICE_ITEM = (
+    "How much is the {item}?",
+    "What does the {item} cost?",
+    "What is the price of the {item}?",
+    "How much does the {item} cost?",
+)
+COLOUR = (
+    "Which colour is the {noun} marked {text}?",
+    "What colour is the {noun} marked {text}?",
+    "What is the colour of the {noun} that says {text}?",
+)
 COLOUR_ITEM = ("What colour is the tag of the {item}?", "Which colour is the {item} tag?")
 SHAPE = ("What shape says {text}?", "Which shape is marked {text}?", "What is the shape marked {text}?")
 WHERE = ("Where is {it}?", "Where in the picture is {it}?", "In which part of the picture is {it}?")
@@ -77,7 +86,7 @@ def references(scene: Scene, thing: Thing) -> list[str]:
 
 
 def _place(scene: Scene, thing: Thing) -> str | None:
-    """"top left" to "bottom right" by thirds, or None too near a border between thirds."""
+    """By thirds, from "top left" to "bottom right", or None too near a border between thirds."""
     words = []
     for value, size, names in (
         (thing.centre[1], scene.height, ("top", "middle", "bottom")),
@@ -129,7 +138,10 @@ def _where(scene: Scene, thing: Thing, rng: random.Random) -> tuple[str, str, Bo
 
 def _cell(scene: Scene, thing: Thing, rng: random.Random) -> tuple[str, str, Box] | None:
     it = references(scene, thing)
-    row, column = (min(CELL_GRID - 1, int(CELL_GRID * c / s)) for c, s in zip(thing.centre[::-1], (scene.height, scene.width), strict=True))
+    row, column = (
+        min(CELL_GRID - 1, int(CELL_GRID * c / s))
+        for c, s in zip(thing.centre[::-1], (scene.height, scene.width), strict=True)
+    )
     return (rng.choice(CELL).format(it=rng.choice(it)), f"{row + 1}{column + 1}", thing.box) if it else None
 
 

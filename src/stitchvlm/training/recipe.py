@@ -1,6 +1,7 @@
 """Recipes: which pictures are drawn and which stages each model of the pair goes through."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from .generator import Style
 from .language import Lesson
@@ -49,45 +50,71 @@ _PICTURES = {
 _WIDE_TILES = (1, 3, 4, 5)
 
 
-def _stages(layers: tuple[int, int], tower: float, find: float, read: float, wide: float, rate: float) -> tuple[Stage, ...]:
-    """Budgets in minutes of one core's training time."""
-    return (
-        Stage("tower", Budget(minutes=tower, peak_rate=3e-3)),
-        Stage(
-            "find",
-            Budget(minutes=find, peak_rate=rate, decay_from=1.0),
-            Lesson(first_shares=FIND, last_shares=READ, most_things=(2, 9)),
-            text_layers=layers[0],
-        ),
-        Stage(
-            "read",
-            Budget(minutes=read, peak_rate=rate, decay_from=1.0),
-            Lesson(first_shares=READ, last_shares=READ, most_things=(9, 9)),
-            text_layers=layers[1],
-        ),
-        Stage(
-            "wide",
-            Budget(minutes=wide, peak_rate=rate, decay_from=0.5),
-            Lesson(
-                sets=("wide", "small"),
-                tiles=_WIDE_TILES,
-                pictures=16,
-                first_shares=READ,
-                last_shares=SETTLED,
-                most_things=(9, 9),
-                dropped_share=0.35,
-            ),
-            text_layers=layers[1],
-        ),
+def _tower(minutes: float) -> Stage:
+    return Stage("tower", Budget(minutes=minutes, peak_rate=3e-3, decay_from=0.65))
+
+
+def _find(minutes: float, layers: int, rate: float) -> Stage:
+    """One-tile pictures with few things at first: which thing is meant, where it is, and then what it says."""
+    lesson = Lesson(first_shares=FIND, last_shares=READ, most_things=(2, 9))
+    return Stage("find", Budget(minutes=minutes, peak_rate=rate, decay_from=1.0), lesson, layers)
+
+
+def _wide(name: str, minutes: float, layers: int, rate: float, decay_from: float, dropped: float) -> Stage:
+    """Pictures of up to five tiles, and a share of batches in which most visual tokens are missing."""
+    lesson = Lesson(
+        sets=("wide", "small"),
+        tiles=_WIDE_TILES,
+        pictures=16,
+        first_shares=READ,
+        last_shares=SETTLED,
+        most_things=(9, 9),
+        dropped_share=dropped,
     )
+    return Stage(name, Budget(minutes=minutes, peak_rate=rate, decay_from=decay_from), lesson, layers)
+
+
+def _polish(minutes: float, layers: int, dropped: float) -> Stage:
+    """The whole model together, tower included, on full-size pictures at a low rate."""
+    lesson = Lesson(
+        sets=("wide",),
+        tiles=(5,),
+        pictures=4,
+        first_shares=SETTLED,
+        last_shares=SETTLED,
+        most_things=(9, 9),
+        dropped_share=dropped,
+        frozen_features=False,
+    )
+    return Stage("polish", Budget(minutes=minutes, peak_rate=3e-4, decay_from=0.2), lesson, layers)
+
+
+def adapt(recipe: Recipe, scale: int = 1, pace: float = 1.0) -> Recipe:
+    """The recipe with `scale` times as many pictures and tiles a step, and `pace` times as long budgets."""
+
+    def adapted(stage: Stage) -> Stage:
+        budget = replace(stage.budget, minutes=stage.budget.minutes and pace * stage.budget.minutes)
+        lesson = stage.lesson and replace(stage.lesson, pictures=scale * stage.lesson.pictures)
+        return replace(stage, budget=budget, lesson=lesson, tiles_a_step=scale * stage.tiles_a_step)
+
+    if scale < 1 or not 0 < pace < math.inf:
+        raise ValueError(f"scale and pace must be positive, not {scale} and {pace}")
+    return Recipe(recipe.pictures, {which: tuple(map(adapted, stages)) for which, stages in recipe.stages.items()})
 
 
 RECIPES = {
     "scenes": Recipe(
         _PICTURES,
         {
-            "small": _stages((5, 5), tower=17, find=15, read=10, wide=40, rate=3e-3),
-            "large": _stages((4, 12), tower=17, find=18, read=6, wide=55, rate=2.5e-3),
+            "small": (_tower(40), _find(13, 5, 3e-3), _wide("wide", 30, 5, 3e-3, 0.5, 0.2), _polish(30, 5, 0.2)),
+            "large": (
+                _tower(48),
+                _find(13, 4, 3e-3),
+                _wide("wide", 12, 4, 3e-3, 1.0, 0.35),
+                _wide("deep", 11, 12, 2e-3, 0.3, 0.35),
+                _polish(60, 12, 0.35),
+            ),
         },
     ),
 }
+"""Budgets are minutes of one core's training time in bfloat16; two cores train the two models side by side."""

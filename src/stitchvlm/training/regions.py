@@ -11,7 +11,9 @@ def token_boxes(scene: Scene) -> np.ndarray:
     rows = []
     for x0, y0, x1, y1 in tile_boxes(scene.width, scene.height):
         w, h = (x1 - x0) / CELLS, (y1 - y0) / CELLS
-        rows += [(x0 + c * w, y0 + r * h, x0 + (c + 1) * w, y0 + (r + 1) * h) for r in range(CELLS) for c in range(CELLS)]
+        rows += [
+            (x0 + c * w, y0 + r * h, x0 + (c + 1) * w, y0 + (r + 1) * h) for r in range(CELLS) for c in range(CELLS)
+        ]
     return np.array(rows)
 
 

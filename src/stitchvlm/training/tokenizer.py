@@ -38,13 +38,25 @@ CHAT_TEMPLATE = (
 def corpus(seed: int = 0, lines: int = 6000) -> list[str]:
     """Question wordings filled with random words, and the answers in words."""
     rng = random.Random(seed)
-    groups = [value for name, value in vars(questions).items() if name.isupper() and isinstance(value, tuple) and "KINDS" not in name]
+    groups = [
+        value
+        for name, value in vars(questions).items()
+        if name.isupper() and isinstance(value, tuple) and "KINDS" not in name
+    ]
     templates = [template for group in groups for template in group]
     made = []
     for _ in range(lines):
         it = f"the {rng.choice(COLOUR_NAMES)} {rng.choice((*NOUNS, 'shape', 'one'))}"
         text = rng.choice(templates).format(it=it, item=rng.choice(TAG_ITEMS), noun=rng.choice(NOUNS), text="K7B")
-        made += [text, f"{rng.choice(COLOUR_NAMES)} {rng.choice(NOUNS)} K7B", rng.choice(COLOUR_NAMES), rng.choice(NOUNS), "user", "assistant", "system"]
+        made += [
+            text,
+            f"{rng.choice(COLOUR_NAMES)} {rng.choice(NOUNS)} K7B",
+            rng.choice(COLOUR_NAMES),
+            rng.choice(NOUNS),
+            "user",
+            "assistant",
+            "system",
+        ]
         made.append(f"{rng.choice(('top', 'middle', 'bottom'))} {rng.choice(('left', 'center', 'right'))}")
     return made + list(SYSTEM_PROMPTS) * 20 + list(TAG_ITEMS) * 20
 
@@ -53,7 +65,10 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
     """Learn the vocabulary; any text can be encoded, down to single bytes."""
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(_WORDS), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [
+            pre_tokenizers.Split(Regex(_WORDS), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     core.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(

@@ -16,9 +16,9 @@ MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.2757
 _EMPTY_WEIGHT = 0.15
 
 
-def normalise(tiles: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
+def normalise(tiles: np.ndarray, device: torch.device) -> torch.Tensor:
     """`uint8[n, side, side, 3]` to what the image processor gives the model, `float32[n, 3, side, side]`."""
-    pixels = torch.as_tensor(np.ascontiguousarray(tiles) if isinstance(tiles, np.ndarray) else tiles).to(device)
+    pixels = torch.tensor(tiles, device=device)
     mean, std = torch.tensor(MEAN, device=device), torch.tensor(STD, device=device)
     return ((pixels.float() / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()
 

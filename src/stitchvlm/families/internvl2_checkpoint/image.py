@@ -23,6 +23,6 @@ def load_image_processor(config: dict) -> GotOcr2ImageProcessorPil:
         image_mean=list(IMAGENET_DEFAULT_MEAN),
         image_std=list(IMAGENET_DEFAULT_STD),
         crop_to_patches=tiled,
-        min_patches=config.get("min_dynamic_patch", 1),
-        max_patches=config.get("max_dynamic_patch", 6),
+        min_patches=config.get("min_dynamic_patch", 1) if tiled else 1,
+        max_patches=config.get("max_dynamic_patch", 6) if tiled else 1,
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen2Tokenizer
 
+from stitchvlm.errors import DataError
 from stitchvlm.families.internvl2_checkpoint.sentencepiece_bpe import Prefix, build_tokenizer, read_model
 from stitchvlm.families.internvl2_checkpoint.template import (
     IMAGE_CONTEXT,
@@ -65,7 +66,7 @@ def _read(folder: Path) -> PreTrainedTokenizerBase:
         return _from_sentencepiece(folder, options)
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         return _from_vocab_and_merges(folder, options)
-    raise FileNotFoundError(f"{folder} has no tokenizer.json, tokenizer.model or vocab.json with merges.txt.")
+    raise DataError(f"{folder} has no tokenizer.json, tokenizer.model or vocab.json with merges.txt.")
 
 
 def _options(folder: Path) -> dict:

@@ -13,6 +13,7 @@ from transformers.conversion_mapping import register_checkpoint_conversion_mappi
 from transformers.core_model_loading import Chunk, ConversionOps, WeightConverter, WeightRenaming, WeightTransform
 from transformers.utils import logging
 
+from stitchvlm.errors import DataError
 from stitchvlm.families.internvl2_checkpoint.config import native_config
 from stitchvlm.families.internvl2_checkpoint.template import IMAGE_CONTEXT
 from stitchvlm.families.internvl2_checkpoint.tokenizer_files import added_tokens, read_json
@@ -116,7 +117,7 @@ def load_model(
     folder = Path(folder)
     raw_config = read_json(folder / "config.json")
     if raw_config is None:
-        raise FileNotFoundError(f"{folder / 'config.json'} is missing: give the folder of the whole checkpoint.")
+        raise DataError(f"{folder / 'config.json'} is missing: give the folder of the whole checkpoint.")
     config = native_config(raw_config)
     for index, token in added_tokens(folder).items():
         if token.content == IMAGE_CONTEXT:
@@ -166,10 +167,10 @@ def _check_files(folder: Path) -> None:
     elif any(folder.glob("*.bin")):
         raise ValueError(f"{folder} has its weights as .bin only. Convert them to {_SINGLE_FILE} first.")
     else:
-        raise FileNotFoundError(f"{folder} has neither {_SINGLE_FILE} nor {_INDEX_FILE}. Download the weights.")
+        raise DataError(f"{folder} has neither {_SINGLE_FILE} nor {_INDEX_FILE}. Download the weights.")
     for name in names:
         if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder / name} is missing, but {_INDEX_FILE} lists it. Download the shard.")
+            raise DataError(f"{folder / name} is missing, but {_INDEX_FILE} lists it. Download the shard.")
         try:
             # Opening checks the header against the length of the file.
             with safe_open(folder / name, framework="pt"):

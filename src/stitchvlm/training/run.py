@@ -1,0 +1,99 @@
+"""One call that draws the pictures and trains the pair, or goes on with it."""
+
+from pathlib import Path
+
+import torch
+
+from .cache import render_set
+from .checkpoint import Log
+from .fonts import find_fonts
+from .loop import Deadline
+from .pipeline import Pipeline
+from .recipe import RECIPES, Recipe, adapt
+
+BOTH = ("small", "large")
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"there is no recipe {name!r}: choose one of {', '.join(sorted(RECIPES))}")
+    return RECIPES[name]
+
+
+def draw(recipe: Recipe, folder: Path, deadline: Deadline, fonts: str | Path | None = None, workers: int = 2) -> bool:
+    """Draw the recipe's pictures into `folder/data`, or those still missing; False when the deadline came first."""
+    log = Log(folder / "log.jsonl")
+    typefaces = find_fonts(fonts)
+    if len(typefaces) == 1:
+        log(warning=f"no fonts under {fonts or 'the folders of the system'}: all text is drawn in Pillow's own")
+    return all(
+        render_set(folder / "data", name, p.count, p.seed, p.style, typefaces, workers, deadline, log)
+        for name, p in recipe.pictures.items()
+    )
+
+
+def train(
+    recipe: str = "scenes",
+    out: str | Path = "runs/pair",
+    minutes: float | None = None,
+    seed: int = 7,
+    resume: bool = True,
+    only: str | None = None,
+    fonts: str | Path | None = None,
+    threads: int | None = None,
+    device: str | None = None,
+    workers: int = 2,
+    init_from: str | Path | None = None,
+    begin: str | None = None,
+    scale: int = 1,
+    pace: float = 1.0,
+) -> bool:
+    """Train the pair (or `only` one of "small" and "large") into `out`; True when every stage is finished.
+
+    Pictures are drawn first, into `out/data`. After `minutes` the state is saved and work stops; called again, it goes
+    on from there. `resume=False` refuses a folder that already holds training state. Models as far as they have come
+    are written to `out/pair/small` and `out/pair/large`.
+
+    Where a model has no training state yet, `init_from` gives it the weights of a saved pair (or of a single model), and
+    the stage `begin`, or else the last one, is the first. `scale` and `pace` multiply batches and budgets.
+    """
+    folder, chosen, deadline = Path(out), adapt(find_recipe(recipe), scale, pace), Deadline(minutes)
+    names = BOTH if only is None else (only,)
+    _check(folder, names, resume, init_from, begin)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if not draw(chosen, folder, deadline, fonts, workers):
+        return False
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    finished = True
+    for which in names:
+        pipeline = Pipeline(which, chosen, folder / "data", folder / which, seed, place)
+        first = None
+        if init_from is not None and not pipeline.has_state():
+            first = pipeline.begin_with(_one_of(Path(init_from), which), begin)
+        finished = pipeline.run(deadline, first) and finished
+        if pipeline.load_latest() is not None:
+            pipeline.save(folder / "pair" / which)
+    return finished
+
+
+def _check(folder: Path, names: tuple[str, ...], resume: bool, init_from: str | Path | None, begin: str | None) -> None:
+    """Refuse what cannot be done before any picture is drawn."""
+    if unknown := set(names) - set(BOTH):
+        raise ValueError(f"there is no model {unknown.pop()!r}: choose small or large")
+    if begin is not None and init_from is None:
+        raise ValueError(f"the stage {begin!r} needs weights to begin with: name a saved pair as well")
+    if init_from is not None and not Path(init_from).is_dir():
+        raise ValueError(f"{init_from} is no folder: name one with a saved pair to begin with")
+    if not resume and any(folder.glob("*/*.pt")):
+        raise ValueError(f"{folder} already holds training state: resume it, or choose another folder")
+
+
+def _one_of(pair: Path, which: str) -> Path:
+    """The folder of one model of a pair; the folder itself where it is no pair."""
+    return pair / which if (pair / which).is_dir() else pair

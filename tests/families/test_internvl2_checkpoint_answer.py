@@ -1,0 +1,57 @@
+"""A whole InternVL2 folder - config, weights, sentencepiece model - answers through the front door."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_internvl2_checkpoint_tokenizer import _internlm2 as write_tokenizer
+from test_internvl2_checkpoint_weights import _random_weights, _tiny_config, _write
+
+from stitchvlm import Sampling, Stitch, make_question
+from stitchvlm.families import load_vlm
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("internvl2")
+    _, tokens, _ = write_tokenizer(folder)
+    config = _tiny_config()
+    config["llm_config"] = {
+        **config["llm_config"],
+        "vocab_size": max(tokens.values()) + 1,
+        "max_position_embeddings": 4096,
+    }
+    _write(folder, config, _random_weights(config))
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [2, 92543]}))
+    return folder
+
+
+def picture(width: int, height: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8))
+
+
+def test_it_guides_itself_and_answers(folder):
+    vlm = Stitch.from_pretrained(
+        str(folder), str(folder), exit="never", keep=0.3, layer=1, device="cpu", sampling=Sampling(4)
+    )
+    answer = vlm("What is it?", image=picture(640, 480))
+    n_tiles = 12 + 1  # 4:3 is met exactly by 4 x 3 tiles, and a thumbnail follows
+    assert answer.trace.n_visual == n_tiles * 4 and answer.trace.kept_per_layer == (52, int(0.3 * 52))
+    ids = vlm.cascade.large().prepare([make_question("What is it?", picture(640, 480))]).token_ids[0].tolist()
+    assert ids[0] == 1 and ids.count(1) == 1, "InternLM2 puts one BOS in front"
+    assert ids.count(vlm.cascade.large().vlm.placeholder_id) == 52
+
+
+def test_the_templates_stop_token_ends_an_answer_whatever_the_generation_config_says(folder):
+    vlm = load_vlm(str(folder), device="cpu")
+    assert vlm.tokenizer.convert_tokens_to_ids("<|im_end|>") in vlm.stop_ids and 2 in vlm.stop_ids
+
+
+def test_a_checkpoint_without_dynamic_tiles_sees_one(folder, tmp_path):
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"dynamic_image_size": False}))
+    vlm = load_vlm(str(tmp_path), device="cpu")
+    assert vlm.family.prepare(vlm, [make_question("?", picture(640, 480))], None).layouts[0].n_visual == 4

@@ -1,0 +1,106 @@
+"""A recipe so small that a whole run takes seconds, and the data it is trained on."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from stitchvlm.training import architecture, cache, pipeline
+from stitchvlm.training.architecture import Size
+from stitchvlm.training.checkpoint import Log
+from stitchvlm.training.generator import Style
+from stitchvlm.training.language import Lesson
+from stitchvlm.training.loop import Budget, Deadline
+from stitchvlm.training.pipeline import Pipeline
+from stitchvlm.training.recipe import READ, RECIPES, Pictures, Recipe, Stage
+from stitchvlm.training.tokenizer import SPECIAL, train_tokenizer
+
+TINY = Size(vision_width=32, vision_layers=1, text_width=64, text_layers=3, text_mlp=64, text_kv_heads=1)
+COUNT = 8
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    return train_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def tokens(tokenizer) -> dict[str, int]:
+    return {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL}
+
+
+@pytest.fixture
+def tiny_model(tokenizer, tokens):
+    """A tiny model whose output layer is not empty, with the attention that training uses."""
+    model = architecture.build_model(TINY, tokens, len(tokenizer), seed=3).eval()
+    torch.nn.init.normal_(model.lm_head.weight, std=0.2)
+    return model
+
+
+def budget(steps: int) -> Budget:
+    return Budget(steps=steps, peak_rate=1e-3, warmup=2, decay_from=0.5, log_every=2)
+
+
+def tiny_recipe() -> Recipe:
+    """Every kind of stage that the real recipes have, two or three steps each."""
+    lesson = Lesson(pictures=2, questions=3, first_shares=READ, last_shares=READ, most_things=(9, 9), dropped_share=0.5)
+    stages = (
+        Stage("tower", budget(3), tiles_a_step=4),
+        Stage("find", budget(3), lesson, text_layers=2),
+        Stage("deep", budget(3), lesson, text_layers=3),
+        Stage("polish", budget(2), replace(lesson, frozen_features=False), text_layers=3),
+    )
+    small, page = Style(small=True), Style(kinds=("page",))
+    sets = {"page": page, "small": small, "wide": small, "small-check": small, "wide-check": small}
+    return Recipe(
+        {name: Pictures(style, COUNT, 1) for name, style in sets.items()}, {"small": stages, "large": stages[:1]}
+    )
+
+
+@pytest.fixture(scope="session")
+def _drawn(tmp_path_factory) -> Path:
+    """The pictures of the tiny recipe, drawn once with Pillow's own font."""
+    folder = tmp_path_factory.mktemp("drawn")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "SHARD_PICTURES", COUNT)
+        for name, p in tiny_recipe().pictures.items():
+            assert cache.render_set(folder, name, p.count, p.seed, p.style, ("",), workers=1)
+    return folder
+
+
+@pytest.fixture
+def tiny_world(_drawn, monkeypatch, tokenizer) -> Path:
+    """Makes tiny models and the tiny recipe those that `train` knows; the folder with its pictures."""
+    monkeypatch.setattr(cache, "SHARD_PICTURES", COUNT)
+    monkeypatch.setitem(pipeline.SIZES, "small", TINY)
+    monkeypatch.setitem(RECIPES, "tiny", tiny_recipe())
+    monkeypatch.setattr(pipeline, "train_tokenizer", lambda: tokenizer)
+    return _drawn
+
+
+class StopAfter(Deadline):
+    """A deadline that passes when it has been asked that many times."""
+
+    def __init__(self, times: int) -> None:
+        self._left = times
+
+    def passed(self) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+
+@pytest.fixture
+def stop_after() -> type[StopAfter]:
+    return StopAfter
+
+
+@pytest.fixture
+def make_pipeline(tiny_world):
+    """Builds the tiny pipeline of the small model with its state in the given folder."""
+    return lambda folder: Pipeline("small", RECIPES["tiny"], tiny_world, folder, 7, torch.device("cpu"))
+
+
+@pytest.fixture
+def log(tmp_path) -> Log:
+    return Log(tmp_path / "log.jsonl")

@@ -1,0 +1,214 @@
+"""A whole run in miniature: drawing, stages, interruptions, saved models, and what goes wrong."""
+
+import errno
+import shutil
+
+import pytest
+import torch
+from PIL import Image
+
+from stitchvlm import Stitch
+from stitchvlm.errors import DataError
+from stitchvlm.families import load_vlm
+from stitchvlm.training import cache, checkpoint, language, measure, run, train
+from stitchvlm.training.__main__ import main
+from stitchvlm.training.checkpoint import load_state, save_state
+from stitchvlm.training.fonts import find_fonts
+from stitchvlm.training.language import FeatureBank
+from stitchvlm.training.loop import Deadline
+from stitchvlm.training.recipe import RECIPES, adapt
+from stitchvlm.training.split import write_split
+
+NEVER = Deadline(None)
+
+
+@pytest.fixture
+def out(tiny_world, tmp_path):
+    """An output folder in which the pictures are drawn already."""
+    shutil.copytree(tiny_world, tmp_path / "out" / "data")
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def no_fonts(tmp_path):
+    (tmp_path / "fonts").mkdir()
+    return tmp_path / "fonts"
+
+
+def weights(folder):
+    return load_state(folder / "polish.pt")["module"]
+
+
+class Forgetful(FeatureBank):
+    """A bank that computes a batch's features all at once, always: which ones are known would change their rounding."""
+
+    def frozen(self, chosen):
+        self.clear()
+        return super().frozen(chosen)
+
+
+def test_an_interrupted_run_ends_with_the_same_weights(make_pipeline, stop_after, tmp_path, monkeypatch):
+    monkeypatch.setattr(language, "FeatureBank", Forgetful)
+    assert make_pipeline(tmp_path / "whole").run(NEVER)
+    pieces, finished = 0, False
+    while not finished:
+        finished = make_pipeline(tmp_path / "pieces").run(stop_after(3))
+        pieces += 1
+    assert pieces > 3
+    whole, pieced = weights(tmp_path / "whole"), weights(tmp_path / "pieces")
+    assert whole.keys() == pieced.keys()
+    for name, weight in whole.items():
+        assert torch.equal(weight, pieced[name]), name
+
+
+def test_the_saved_pair_loads_and_answers(out, no_fonts):
+    assert train("tiny", out, only="small", fonts=no_fonts, workers=1, device="cpu")
+    folder = str(out / "pair" / "small")
+    assert load_vlm(folder, device="cpu").model.config.text_config.num_hidden_layers == 3
+    picture = Image.effect_noise((640, 480), 60).convert("RGB")
+    vlm = Stitch.from_pretrained(small=folder, large=folder, device="cpu")
+    answer = vlm("What is written on the red circle?", image=picture)
+    assert isinstance(answer.text, str) and answer.trace.n_visual == 320
+
+
+def test_a_saved_pair_can_be_measured(make_pipeline, tmp_path):
+    make_pipeline(tmp_path / "state").save(tmp_path / "saved")
+    write_split(tmp_path / "split.zip", 2, ("",), "measured")
+    model = measure.load(tmp_path / "saved")
+    table = measure.measure(model, model, measure.read_split(tmp_path / "split.zip"))
+    assert table.keys() == {"small", "large", "guided", "random"}
+    assert all(0 <= share <= 1 for kinds in table.values() for share in kinds.values())
+    assert table["small"] == table["large"]
+
+
+def test_a_saved_pair_is_taken_up_without_its_training_state(out, no_fonts, tmp_path, capsys):
+    common = {"only": "small", "fonts": no_fonts, "workers": 1, "device": "cpu"}
+    assert train("tiny", out, **common)
+    for name in ("tower", "find", "deep", "polish"):
+        (out / "small" / f"{name}.pt").unlink()
+    capsys.readouterr()
+    assert train("tiny", out, init_from=out / "pair", **common)
+    assert not (out / "small" / "deep.pt").exists() and (out / "small" / "polish.pt").exists()
+    assert "no fonts under" in capsys.readouterr().out
+    for stage, match in (("find", "has 3 layers and the stage 'find' .* begins with 2"), ("fin", "no stage 'fin'")):
+        shutil.rmtree(out / "small")
+        with pytest.raises(ValueError, match=match):
+            train("tiny", out, init_from=out / "pair", begin=stage, **common)
+    with pytest.raises(ValueError, match="holds no model to begin with"):
+        train("tiny", out, init_from=tmp_path, **common)
+
+
+def test_a_model_with_another_tokenizer_is_refused(make_pipeline, tmp_path):
+    pipeline = make_pipeline(tmp_path / "state")
+    pipeline.save(tmp_path / "saved")
+    pipeline.tokenizer.add_tokens(["novel"])
+    try:
+        with pytest.raises(ValueError, match="another tokenizer"):
+            pipeline.begin_with(tmp_path / "saved", "find")
+    finally:
+        pipeline.tokenizer = None
+
+
+def test_minutes_bound_the_drawing_of_pictures_too(tiny_world, tmp_path, no_fonts, capsys):
+    out = tmp_path / "out"
+    assert not train("tiny", out, minutes=0, fonts=no_fonts, workers=1, device="cpu")
+    assert not list((out / "data").glob("*.json")) and not (out / "pair").exists()
+
+
+def test_drawing_goes_on_with_the_missing_shards(tmp_path, monkeypatch, stop_after, log, capsys):
+    monkeypatch.setattr(cache, "SHARD_PICTURES", 2)
+    style = RECIPES["scenes"].pictures["small"].style
+
+    def draw(deadline: Deadline) -> bool:
+        return cache.render_set(tmp_path, "small", 6, 1, style, ("",), 1, deadline, log)
+
+    assert not draw(stop_after(2))
+    drawn = {path: path.stat().st_mtime_ns for path in tmp_path.glob("small-*")}
+    assert len(drawn) == 6 and draw(NEVER)
+    assert all(path.stat().st_mtime_ns == before for path, before in drawn.items())
+    assert len(cache.PictureSet(tmp_path, "small")) == 6
+    assert '"drawn": "small", "pictures": 6, "of": 6' in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_shard_holds_what_the_generator_draws(tmp_path, monkeypatch):
+    style = RECIPES["scenes"].pictures["small"].style
+    monkeypatch.setattr(cache, "SHARD_PICTURES", 2)
+    cache.render_shard(tmp_path, "small", 0, 1, style, ("",))
+    first = cache.PictureSet(tmp_path, "small")
+    picture, scene, _ = cache.draw_scene("1/small/1", ("",), style)
+    assert first.scenes[1] == scene and (first.tiles(1) == cache.cut_tiles(picture)).all()
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda _: b"", lambda _: b"no state"])
+def test_a_torn_checkpoint_is_one_sentence(tmp_path, damage):
+    path = tmp_path / "find.pt"
+    save_state(path, {"module": {}, "optimizers": [], "step": 1, "seconds": 0.0})
+    assert load_state(path)["step"] == 1 and load_state(tmp_path / "none.pt") is None
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DataError, match=r"find.pt is broken: delete it, and its stage begins anew$"):
+        load_state(path)
+
+
+def test_a_checkpoint_of_another_recipe_is_one_sentence(make_pipeline, tmp_path):
+    state = {"module": {"weight": torch.zeros(1)}, "optimizers": [], "step": 1, "seconds": 0.0}
+    save_state(tmp_path / "state" / "find.pt", state)
+    with pytest.raises(ValueError, match="find.pt belongs to another recipe: choose another folder$"):
+        make_pipeline(tmp_path / "state").run(NEVER)
+
+
+def test_a_full_disk_is_one_sentence_and_keeps_the_old_state(tmp_path, monkeypatch):
+    path = tmp_path / "find.pt"
+    state = {"module": {}, "optimizers": [], "step": 1, "seconds": 0.0}
+    save_state(path, state)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.Path, "write_bytes", fail)
+    with pytest.raises(DataError, match="no space left to write .*find.pt: free some"):
+        save_state(path, state | {"step": 2})
+    assert load_state(path)["step"] == 1 and [p.name for p in tmp_path.iterdir()] == ["find.pt"]
+
+
+def test_wrong_requests_are_one_sentence_each(out, no_fonts):
+    with pytest.raises(ValueError, match="no recipe 'novel': choose one of scenes"):
+        train("novel", out)
+    with pytest.raises(ValueError, match="no model 'middle': choose small or large"):
+        train("tiny", out, only="middle")
+    with pytest.raises(ValueError, match="'deep' needs weights to begin with"):
+        train("tiny", out, begin="deep")
+    with pytest.raises(ValueError, match="positive, not 0 and 1.0"):
+        train("tiny", out, scale=0)
+    with pytest.raises(ValueError, match="nowhere is no folder: name one with a saved pair"):
+        train("tiny", out, init_from=out / "nowhere")
+    with pytest.raises(ValueError, match="nowhere is no folder of fonts"):
+        find_fonts(out / "nowhere")
+    save_state(out / "small" / "tower.pt", {})
+    with pytest.raises(ValueError, match="already holds training state"):
+        train("tiny", out, resume=False, fonts=no_fonts)
+
+
+def test_the_module_ends_with_a_code_and_one_sentence(tiny_world, tmp_path, no_fonts, monkeypatch, capsys):
+    def end(*words: str) -> int:
+        monkeypatch.setattr("sys.argv", ["training", "--out", str(tmp_path / "out"), *words])
+        return main()
+
+    monkeypatch.setitem(RECIPES, "scenes", RECIPES["tiny"])
+    assert end("--fonts", str(no_fonts), "--workers", "1", "--minutes", "0") == 3
+    assert end("--fonts", str(tmp_path / "none")) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("training: ") and "is no folder of fonts" in line
+
+
+def test_scale_and_pace_multiply_batches_and_budgets():
+    before, after = RECIPES["scenes"], adapt(RECIPES["scenes"], scale=4, pace=0.5)
+    for which, stages in before.stages.items():
+        for old, new in zip(stages, after.stages[which], strict=True):
+            assert new.tiles_a_step == 4 * old.tiles_a_step
+            assert new.budget.minutes == old.budget.minutes / 2
+            assert (new.lesson and new.lesson.pictures) == (old.lesson and 4 * old.lesson.pictures)
+
+
+def test_both_recipes_end_with_a_polish_of_everything():
+    for stages in run.RECIPES["scenes"].stages.values():
+        assert stages[-1].name == "polish" and not stages[-1].lesson.frozen_features

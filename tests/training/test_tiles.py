@@ -1,0 +1,82 @@
+"""Tiles are those of the image processor, and labels say what lies under each visual token."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+
+from stitchvlm.training.generator import draw_scene
+from stitchvlm.training.grid import CELLS, MAX_TILES, MIN_TILES, TILE, cut_tiles, tile_boxes, tile_count
+from stitchvlm.training.labels import HEADS, IGNORE, dense_labels
+from stitchvlm.training.regions import keep_around, token_boxes
+from stitchvlm.training.scene import Glyph, Scene, Thing
+from stitchvlm.training.tower import normalise
+from stitchvlm.training.words import COLOUR_NAMES, GLYPHS, NOUNS
+
+SIZES = [(640, 480), (480, 640), (240, 180), (160, 160), (1000, 250), (360, 720), (37, 211)]
+COLUMN = {name: k for k, name in enumerate(HEADS)}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_tiles_and_thumbnail_are_the_processors_own(size):
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    picture = Image.fromarray(noise)
+    settings = {"crop_to_patches": True, "min_patches": MIN_TILES, "max_patches": MAX_TILES, "do_convert_rgb": True}
+    processor = GotOcr2ImageProcessorPil(size={"height": TILE, "width": TILE}, resample=3, **settings)
+    theirs = processor(picture, do_rescale=False, do_normalize=False, return_tensors="np").pixel_values
+    ours = cut_tiles(picture)
+    assert len(ours) == tile_count(*size) == len(tile_boxes(*size))
+    assert np.abs(ours.transpose(0, 3, 1, 2).astype(int) - theirs.astype(int)).max() <= 1
+    ready = processor(picture, return_tensors="pt").pixel_values
+    assert (normalise(ours, torch.device("cpu")) - ready).abs().max() < 1.1 / 255 / 0.26
+
+
+def tiny_scene() -> tuple[Scene, np.ndarray]:
+    """One tile: a red square over the four cells in the middle, `K7` across the border of the upper two."""
+    side = TILE // CELLS
+    left, right = 3 * side, 5 * side
+    letters = (
+        Glyph("K", left + 0.5 * side, left + 0.5 * side, 9, 12, begins=True, ends=False),
+        Glyph("7", left + 1.5 * side, left + 0.5 * side, 9, 12, begins=False, ends=True),
+    )
+    box = (left, left, right, right)
+    owner = np.zeros((TILE, TILE), np.uint8)
+    owner[left:right, left:right] = 1
+    return Scene("objects", TILE, TILE, (Thing("square", "red", "K7", "", box, box, letters),)), owner
+
+
+def test_labels_of_a_scene_drawn_by_hand():
+    scene, owner = tiny_scene()
+    labels = dense_labels(scene, owner)
+    assert labels.shape == (1, CELLS * CELLS, len(HEADS))
+    grid = labels.reshape(CELLS, CELLS, len(HEADS))
+    expected = np.zeros_like(grid)
+    expected[3:5, 3:5, COLUMN["colour"]] = 1 + COLOUR_NAMES.index("red")
+    expected[3:5, 3:5, COLUMN["noun"]] = 1 + NOUNS.index("square")
+    expected[3, 3, COLUMN["char0"]] = 1 + GLYPHS.index("K")
+    expected[3, 4, COLUMN["char0"]] = 1 + GLYPHS.index("7")
+    expected[3, 3, COLUMN["begins"]] = 1
+    expected[3, 4, COLUMN["ends"]] = 1
+    assert (grid == expected).all()
+
+
+def test_letters_too_small_to_read_are_not_asked_for():
+    scene, owner = tiny_scene()
+    tiny = tuple(Glyph(g.char, g.x, g.y, g.width / 4, g.height / 4, g.begins, g.ends) for g in scene.things[0].glyphs)
+    thing = Thing("square", "red", "K7", "", scene.things[0].box, scene.things[0].box, tiny)
+    grid = dense_labels(Scene("objects", TILE, TILE, (thing,)), owner).reshape(CELLS, CELLS, len(HEADS))
+    assert (grid[3, 3:5, COLUMN["char0"] :] == IGNORE).all()
+
+
+def test_kept_tokens_hold_the_text():
+    _, scene, _ = draw_scene(5)
+    thing = next(thing for thing in scene.things if thing.text)
+    kept = keep_around(scene, [thing], 40, np.random.default_rng(0))
+    boxes = token_boxes(scene)[kept]
+    assert kept == sorted(set(kept)) and len(kept) <= 40
+    for glyph in thing.glyphs:
+        inside = (
+            (boxes[:, 0] <= glyph.x) & (glyph.x <= boxes[:, 2]) & (boxes[:, 1] <= glyph.y) & (glyph.y <= boxes[:, 3])
+        )
+        assert inside.any()
