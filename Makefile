@@ -3,8 +3,9 @@ PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 STAMP := .venv/.installed
+OLDEST := .venv-oldest
 
-.PHONY: demo test slow check format
+.PHONY: demo test slow oldest check format
 
 demo: $(STAMP)
 	$(BIN)/stitch demo
@@ -14,6 +15,9 @@ test: $(STAMP)
 
 slow: $(STAMP)
 	$(BIN)/pytest -q -m 'slow and not gpu and not vllm and not browser' || [ $$? -eq 5 ]  # 5: there are no slow tests
+
+oldest: $(OLDEST)/.installed
+	$(OLDEST)/bin/pytest -q
 
 check: $(STAMP)
 	$(BIN)/ruff check
@@ -29,4 +33,12 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "stitch needs Python 3.11 or newer, and none was found: install one" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+# The oldest supported transformers beside the pinned versions of everything else.
+$(OLDEST)/.installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "stitch needs Python 3.11 or newer, and none was found: install one" >&2; exit 1; }
+	test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	sed 's/^transformers==.*/transformers==5.17.0/' constraints.txt > $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c $(OLDEST)/constraints.txt -e '.[dev]'
 	touch $@
