@@ -187,7 +187,7 @@ class LanguageTrainer:
         scores = score_answers(logits.detach(), targets, batch, kinds)
         reading = scores.get("read", []) + scores.get("price", [])
         figures = {"reads": sum(reading) / max(1, len(reading))}
-        figures |= {kind: sum(v) / len(v) for kind, v in scores.items() if kind in ("where", "colour", "cell")}
+        figures |= {kind: sum(v) / len(v) for kind, v in scores.items() if kind in ("where", "colour", "cell", "bind")}
         return F.cross_entropy(logits, targets), figures
 
     @torch.no_grad()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from .scene import Box, Scene, Thing
 
 READ_KINDS = ("read", "price")
-KINDS = ("read", "price", "colour", "shape", "where", "cell", "list")
-"""`cell` and `list` only help training: a fine position, and everything in the picture in random order."""
+KINDS = ("read", "price", "colour", "shape", "where", "cell", "bind", "list")
+"""The last three only help training: a fine position, colour from noun or noun from colour, and everything in random order."""
 
 READ_THING = (
     "What is written on {it}?",
@@ -145,7 +145,25 @@ def _cell(scene: Scene, thing: Thing, rng: random.Random) -> tuple[str, str, Box
     return (rng.choice(CELL).format(it=rng.choice(it)), f"{row + 1}{column + 1}", thing.box) if it else None
 
 
-_MAKERS = {"read": _read, "price": _price, "colour": _colour, "shape": _shape, "where": _where, "cell": _cell}
+def _bind(scene: Scene, thing: Thing, rng: random.Random) -> tuple[str, str, Box] | None:
+    """The shortest lookup that there is: from the noun to the colour, or back. It is learned first and carries the rest."""
+    ways = []
+    if sum(t.noun == thing.noun for t in scene.things) == 1:
+        ways.append((f"What colour is the {thing.noun}?", thing.colour, thing.box))
+    if sum(t.colour == thing.colour for t in scene.things) == 1:
+        ways.append((f"What is {thing.colour}?", thing.noun, thing.box))
+    return rng.choice(ways) if ways else None
+
+
+_MAKERS = {
+    "read": _read,
+    "price": _price,
+    "colour": _colour,
+    "shape": _shape,
+    "where": _where,
+    "cell": _cell,
+    "bind": _bind,
+}
 
 
 def list_everything(scene: Scene, rng: random.Random) -> Question:

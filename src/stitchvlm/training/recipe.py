@@ -36,12 +36,13 @@ class Recipe:
     stages: dict[str, tuple[Stage, ...]]
 
 
-FIND = {"read": 0.25, "cell": 0.3, "where": 0.2, "list": 0.1, "colour": 0.1, "shape": 0.05}
+FIND = {"bind": 0.2, "read": 0.25, "cell": 0.2, "where": 0.15, "list": 0.1, "colour": 0.05, "shape": 0.05}
+FOUND = {"bind": 0.05, "read": 0.5, "cell": 0.1, "where": 0.12, "list": 0.08, "colour": 0.1, "shape": 0.05}
 READ = {"read": 0.62, "cell": 0.06, "where": 0.1, "list": 0.06, "colour": 0.1, "shape": 0.06}
 SETTLED = {"read": 0.76, "where": 0.08, "colour": 0.08, "shape": 0.08}
 
 _PICTURES = {
-    "page": Pictures(Style(kinds=("page",)), 3_000, 1),
+    "page": Pictures(Style(kinds=("page",)), 10_000, 1),
     "small": Pictures(Style(small=True), 14_000, 1),
     "wide": Pictures(Style(), 9_000, 1),
     "small-check": Pictures(Style(small=True), 250, 2),
@@ -56,7 +57,7 @@ def _tower(minutes: float) -> Stage:
 
 def _find(minutes: float, layers: int, rate: float) -> Stage:
     """One-tile pictures with few things at first: which thing is meant, where it is, and then what it says."""
-    lesson = Lesson(first_shares=FIND, last_shares=READ, most_things=(2, 9))
+    lesson = Lesson(first_shares=FIND, last_shares=FOUND, most_things=(1, 9))
     return Stage("find", Budget(minutes=minutes, peak_rate=rate, decay_from=1.0), lesson, layers)
 
 
@@ -106,12 +107,12 @@ RECIPES = {
     "scenes": Recipe(
         _PICTURES,
         {
-            "small": (_tower(40), _find(13, 5, 3e-3), _wide("wide", 30, 5, 3e-3, 0.5, 0.2), _polish(30, 5, 0.2)),
+            "small": (_tower(60), _find(60, 5, 1e-3), _wide("wide", 60, 5, 1e-3, 0.5, 0.2), _polish(40, 5, 0.2)),
             "large": (
-                _tower(48),
-                _find(13, 4, 3e-3),
-                _wide("wide", 12, 4, 3e-3, 1.0, 0.35),
-                _wide("deep", 11, 12, 2e-3, 0.3, 0.35),
+                _tower(120),
+                _find(90, 4, 1e-3),
+                _wide("wide", 60, 4, 1e-3, 1.0, 0.35),
+                _wide("deep", 90, 12, 7e-4, 0.3, 0.35),
                 _polish(60, 12, 0.35),
             ),
         },

@@ -10,6 +10,7 @@ from transformers import InternVLForConditionalGeneration
 
 from .architecture import visual_features
 from .cache import PictureSet
+from .grid import CELLS
 from .labels import HEADS, IGNORE, SLOTS
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -24,25 +25,41 @@ def normalise(tiles: np.ndarray, device: torch.device) -> torch.Tensor:
 
 
 class DenseReader(nn.Module):
-    """The tower and projector of `model` under linear heads, one for each column of the dense labels."""
+    """The tower and projector of `model` under linear heads: the dense labels' columns, and the token's row and column.
+
+    Without the last two a tower forgets where in the tile a token lies, and no language model behind it can say where a
+    thing is or in which order its characters stand.
+    """
 
     def __init__(self, model: InternVLForConditionalGeneration) -> None:
         super().__init__()
         self.tower = model.model.vision_tower
         self.projector = model.model.multi_modal_projector
         self.heads = nn.Linear(model.config.text_config.hidden_size, sum(HEADS.values()))
+        self.place_head = nn.Linear(model.config.text_config.hidden_size, 2 * CELLS)
         self._model = [model]
 
     def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:
-        """Logits of every label column, each `[tiles, tokens, classes]`."""
-        return list(self.heads(visual_features(self._model[0], pixels)).float().split(list(HEADS.values()), -1))
+        """Logits of every label column, then of row and column in the tile, each `[tiles, tokens, classes]`."""
+        features = visual_features(self._model[0], pixels)
+        columns = self.heads(features).float().split(list(HEADS.values()), -1)
+        return [*columns, *self.place_head(features).float().split(CELLS, -1)]
+
+
+def place_loss(rows: torch.Tensor, columns: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """Cross-entropy of telling each token's own row and column, and the share of tokens that know both."""
+    tokens = torch.arange(CELLS * CELLS, device=rows.device).expand(len(rows), -1)
+    row, column = tokens // CELLS, tokens % CELLS
+    loss = F.cross_entropy(rows.flatten(0, 1), row.flatten()) + F.cross_entropy(columns.flatten(0, 1), column.flatten())
+    known = (rows.argmax(-1) == row) & (columns.argmax(-1) == column)
+    return loss, known.float().mean().item()
 
 
 def dense_loss(logits: list[torch.Tensor], labels: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
     """Cross-entropy over all columns, empty cells weighing little; the figures are accuracies on cells that hold something."""
-    total = logits[0].new_zeros(())
-    figures = {}
-    for column, (name, scores) in enumerate(zip(HEADS, logits, strict=True)):
+    total, known = place_loss(*logits[-2:])
+    figures = {"place": known}
+    for column, (name, scores) in enumerate(zip(HEADS, logits[:-2], strict=True)):
         target = labels[..., column].long()
         weight = torch.where(target > 0, 1.0, _EMPTY_WEIGHT) * (target != IGNORE)
         losses = F.cross_entropy(scores.flatten(0, 1), target.clamp(min=0).flatten(), reduction="none")
