@@ -353,7 +353,8 @@ def test_help_is_quick_because_nothing_heavy_is_imported():
 
 def test_ctrl_c_ends_with_one_line(tiny_pair, scenes, tmp_path):
     code = (
-        "import dataclasses, pathlib\n"
+        "import dataclasses, pathlib, signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it\n"
         "from stitchvlm.cli import main\n"
         "from stitchvlm.evaluation import tasks\n"
         f"scenes = tasks.load_scenes(pathlib.Path({str(scenes)!r})) * 1000\n"
