@@ -39,6 +39,6 @@ $(STAMP): pyproject.toml constraints.txt
 $(OLDEST)/.installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "stitch needs Python 3.11 or newer, and none was found: install one" >&2; exit 1; }
 	test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
-	sed 's/^transformers==.*/transformers==5.17.0/' constraints.txt > $(OLDEST)/constraints.txt
+	sed 's/^transformers==.*/transformers==5.17.0/; s/^huggingface_hub==.*/huggingface_hub==1.33.0/' constraints.txt > $(OLDEST)/constraints.txt
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c $(OLDEST)/constraints.txt -e '.[dev]'
 	touch $@
