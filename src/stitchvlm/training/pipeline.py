@@ -19,6 +19,7 @@ from .tokenizer import SPECIAL, save_processor, train_tokenizer
 from .tower import DenseReader, dense_loss, normalise, tile_batch, vary_light
 
 CHECK_EVERY = 200
+_LANGUAGE = ("model.language_model.", "lm_head.")
 
 
 class Pipeline:
@@ -49,14 +50,17 @@ class Pipeline:
         model = load_saved(folder, self.tokenizer)
         layers = model.config.text_config.num_hidden_layers
         wanted = stages[name].text_layers or len(self.model.model.language_model.layers)
-        if layers != wanted:
+        if layers != wanted and stages[name].lesson:
             raise ValueError(
                 f"the language model in {folder} has {layers} layers and the stage {name!r} of the {self.which} model "
                 f"begins with {wanted}: choose another stage to begin with, or another model"
             )
         self._deepen(wanted)
+        weights = model.state_dict()
+        if stages[name].lesson is None:  # a tower goes on alone; the language model behind it starts anew
+            weights = self.model.state_dict() | {k: v for k, v in weights.items() if not k.startswith(_LANGUAGE)}
         try:
-            self.model.load_state_dict(model.state_dict())
+            self.model.load_state_dict(weights)
         except RuntimeError as error:
             raise ValueError(
                 f"the model in {folder} has other sizes than the {self.which} one: name another"
