@@ -4,8 +4,9 @@ The engine owns the loop over decoder layers. Nothing is patched and no hook is 
 transformers model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -206,11 +207,22 @@ class Engine:
 
         Without padding and windows the mask is None, which lets SDPA take its causal flash kernels.
         """
-        masks: dict[int | None, Tensor | None] = {}
-        for window in {self.decoder.windows[layer] for layer in layers}:
-            needed = stream.padded or _cuts(window, n_longest)
-            masks[window] = visible_mask(stream.index, stream.index, window) if needed else None
+        masks = self._masks(layers, stream.padded, n_longest, stream.index, lambda: stream.index)
         return stream.with_hidden(self.decoder.run(stream, cache, layers, masks, tap))
+
+    def _masks(
+        self,
+        layers: range,
+        padded: bool,
+        n_longest: int,
+        query_index: Int[Tensor, "batch queries"],
+        key_index: Callable[[], Tensor],
+    ) -> dict[int | None, Tensor | None]:
+        """One mask per window in use, None where it would hide nothing; places of keys are only worked out where needed."""
+        return {
+            window: visible_mask(query_index, key_index(), window) if padded or _cuts(window, n_longest) else None
+            for window in {self.decoder.windows[layer] for layer in layers}
+        }
 
     def _step(
         self, prefilled: Prefilled, tokens: Int[Tensor, " batch"], step: int, tap: AttentionTap | None
@@ -227,11 +239,9 @@ class Engine:
             lengths=(1,) * len(tokens),
         )
         for span in prefilled.spans:
-            key_index = torch.cat([span.index, answer_index], dim=1)
-            masks: dict[int | None, Tensor | None] = {}
-            for window in {self.decoder.windows[layer] for layer in span.layers}:
-                needed = span.padded or _cuts(window, max(prompt.stream.lengths) + step + 1)
-                masks[window] = visible_mask(stream.index, key_index, window) if needed else None
+            n_longest = max(prompt.stream.lengths) + step + 1
+            keys = partial(torch.cat, [span.index, answer_index], dim=1)
+            masks = self._masks(span.layers, span.padded, n_longest, stream.index, keys)
             stream = stream.with_hidden(self.decoder.run(stream, prefilled.cache, span.layers, masks, tap))
         return self.decoder.logits(stream.hidden)[:, 0]
 
