@@ -18,7 +18,7 @@ from harness import QWEN2_THIRD, paired_seconds, random_engine, random_prompt, r
 
 from stitchvlm.attention import AttentionTap
 from stitchvlm.exits import SmallEarlyExit
-from stitchvlm.guide import run_guide
+from stitchvlm.guide import counted_rows, run_guide
 from stitchvlm.sampling import Sampling
 
 ANSWER = Sampling(8)
@@ -28,10 +28,9 @@ def variants(n_tiles: int) -> dict:
     """The passes that are compared, by name."""
     engine = random_engine(QWEN2_THIRD)
     prompt = random_prompt(engine, n_tiles)
-    first = (prompt.layouts[0].first_text_after_visual,)
 
     def tapped():
-        engine.prefill(prompt, tap=AttentionTap(prompt.stream, first, engine.decoder.windows))
+        engine.prefill(prompt, tap=AttentionTap(prompt.stream, counted_rows(prompt), engine.decoder.windows))
 
     return {
         "prefill": lambda: engine.prefill(prompt),

@@ -174,7 +174,7 @@ def test_scored_answers_equal_masked_reference(engine, plain, keep):
         assert (logits - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
-@pytest.mark.parametrize("first_query", ["text", "last_visual"])
+@pytest.mark.parametrize("first_query", ["text", "last_visual", "between"])
 def test_guide_map_equals_eager_attentions(engine, plain, first_query):
     questions = QUESTIONS[:2]
     guide = run_guide(engine, engine.embed(engine.prepare(questions)), Sampling(7), first_query=first_query)
@@ -182,11 +182,14 @@ def test_guide_map_equals_eager_attentions(engine, plain, first_query):
         ids, pixels, layout = row_inputs(engine, question)
         answer = guide.drafts[row].tokens
         maps = eager_attentions(plain, ids, pixels, answer[:-1])[..., layout.index].sum((0, 1))
-        start = int(layout.index[-1]) + (first_query == "text")
+        visual = ids == engine.vlm.placeholder_id
+        first, last = int(visual.nonzero()[0]), int(visual.nonzero()[-1])
+        rows = {"text": range(last + 1, len(ids)), "last_visual": range(last, len(ids))}
+        rows["between"] = [place for place in range(first, len(ids)) if not visual[place]]
         ours = guide.drafts[row].guide
-        torch.testing.assert_close(ours.prefill, maps[start : len(ids)].sum(0), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(ours.prefill, maps[list(rows[first_query])].sum(0), rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(ours.decode, maps[len(ids) :], rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(ours.scores, maps[start:].sum(0), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(ours.scores, ours.prefill + maps[len(ids) :].sum(0), rtol=1e-5, atol=1e-5)
 
 
 def test_chunked_rows_give_the_same_map(engine, monkeypatch):
@@ -200,7 +203,7 @@ def test_chunked_rows_give_the_same_map(engine, monkeypatch):
 
 def test_tap_changes_nothing_in_the_answer(engine):
     prompt = engine.embed(engine.prepare(QUESTIONS[:2]))
-    tap = AttentionTap(prompt.stream, (0, 0), engine.decoder.windows)
+    tap = AttentionTap(prompt.stream, prompt.stream.index >= 0, engine.decoder.windows)
     assert torch.equal(engine.prefill(prompt, tap=tap).logits, engine.prefill(prompt).logits)
 
 
@@ -216,7 +219,7 @@ def test_the_model_stays_an_ordinary_transformers_model(engine, plain):
 def test_half_precision_stays_close(folder, engine, dtype):
     half = Engine(load_vlm(str(folder), dtype, "cpu"))
     prompt, half_prompt = (e.embed(e.prepare(QUESTIONS[:2])) for e in (engine, half))
-    taps = [AttentionTap(p.stream, (40, 30), engine.decoder.windows) for p in (prompt, half_prompt)]
+    taps = [AttentionTap(p.stream, p.stream.index >= 30, engine.decoder.windows) for p in (prompt, half_prompt)]
     exact, ours = engine.prefill(prompt, tap=taps[0]), half.prefill(half_prompt, random_plan((2, 0.3)))
     assert ours.logits.isfinite().all() and ours.logits.dtype == torch.float32
     full = half.prefill(half_prompt, tap=taps[1])

@@ -51,22 +51,21 @@ def visible_mask(
 class AttentionTap:
     """Sums, over layers and heads, the attention that the prompt's tokens receive from chosen rows.
 
-    During prefill the rows are the tokens of each prompt from ``first_query[row]`` on; then every decoded token adds its
-    row. Softmax runs over all keys that a row may see and is summed in float32 (arXiv 2412.03324, equations 1 to 3).
-    Queries of decoded tokens are only kept while decoding goes on; their rows are computed once, in :meth:`finish`.
+    During prefill the rows are the ``counted`` tokens of each prompt; then every decoded token adds its row. Softmax runs
+    over all keys that a row may see and is summed in float32 (arXiv 2412.03324, equations 1 to 3). Queries of decoded
+    tokens are only kept while decoding goes on; their rows are computed once, in :meth:`finish`.
 
     Args:
         prompt: the stream that enters layer 0.
-        first_query: per row the place in the unpadded prompt of the first row that counts.
+        counted: True for the tokens of the padded prompt whose rows count; on the CPU, so that no device has to be asked.
         windows: per layer the sliding window in tokens, or None.
     """
 
-    def __init__(self, prompt: TokenStream, first_query: tuple[int, ...], windows: tuple[int | None, ...]):
+    def __init__(self, prompt: TokenStream, counted: Bool[Tensor, "batch prompt"], windows: tuple[int | None, ...]):
         self._index = prompt.index
         self._n_prompt = prompt.index.shape[1]
-        self._n_rows = max(length - first for length, first in zip(prompt.lengths, first_query, strict=True))
-        first = torch.tensor(first_query, device=prompt.index.device)
-        self._row_counts = prompt.index[:, self._n_prompt - self._n_rows :] >= first[:, None]
+        self._rows = counted.any(0).nonzero()[:, 0]
+        self._row_counts = counted[:, self._rows]
         self._windows = windows
         self._scaling: dict[int, float] = {}
         self._queries: dict[int, list[Tensor]] = {}
@@ -84,11 +83,10 @@ class AttentionTap:
         if key.shape[2] > self._n_prompt:
             self._queries.setdefault(layer, []).append(query)
             return
-        query_index = self._index[:, self._n_prompt - self._n_rows :]
-        seen = visible_mask(query_index, self._index, self._windows[layer]).to(query.device)
+        seen = visible_mask(self._index[:, self._rows], self._index, self._windows[layer]).to(query.device)
         counts = self._row_counts.to(query.device)
         total = query.new_zeros(query.shape[0], self._n_prompt, dtype=torch.float32)
-        for rows, probabilities in _row_probabilities(query[:, :, -self._n_rows :], key, seen, scaling):
+        for rows, probabilities in _row_probabilities(query[:, :, self._rows], key, seen, scaling):
             total += torch.einsum("brk,br->bk", probabilities, counts[:, rows].float())
         self.prefill_layers[layer] = total
 

@@ -4,6 +4,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
+import torch
+from torch import Tensor
+
 from stitchvlm.attention import AttentionTap
 from stitchvlm.engine import Engine, Plan
 from stitchvlm.errors import DataError
@@ -12,11 +15,13 @@ from stitchvlm.methods import Guided
 from stitchvlm.records import Draft, GuideMap
 from stitchvlm.sampling import Sampling
 from stitchvlm.schedule import Schedule
+from stitchvlm.shapes import Bool
 from stitchvlm.timing import Stopwatch
 
-FirstQuery = Literal["text", "last_visual"]
+FirstQuery = Literal["text", "last_visual", "between"]
 """Where the prompt rows of the guide map begin: at the first text token after the last visual one, which is the paper's
-form, or at the last visual token itself, which is the official release's."""
+form; at the last visual token itself, which is the official release's; or after the first visual token, all text rows
+from there on, so that text between pictures counts as well."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +49,28 @@ class GuidePass:
         ]
 
 
+def counted_rows(prompt: Prompt, first_query: FirstQuery = "text") -> Bool[Tensor, "batch prompt"]:
+    """Which tokens of the padded prompt add their row to the guide map.
+
+    Raises:
+        ValueError: if ``first_query`` is none of these.
+    """
+    if first_query not in get_args(FirstQuery):
+        raise ValueError(f"first_query must be one of {', '.join(get_args(FirstQuery))}, not {first_query!r}")
+    width = prompt.stream.index.shape[1]
+    counted = torch.zeros(len(prompt.layouts), width, dtype=torch.bool)
+    for row, layout, length in zip(counted, prompt.layouts, prompt.stream.lengths, strict=True):
+        start, places = layout.first_text_after_visual, row[width - length :]
+        if first_query == "between" and layout.n_visual:
+            start = int(layout.index[0])
+        elif first_query == "last_visual":
+            start = max(0, start - 1)
+        places[start:] = True
+        if first_query == "between":
+            places[layout.index] = False
+    return counted
+
+
 def run_guide(
     engine: Engine,
     prompt: Prompt,
@@ -60,19 +87,15 @@ def run_guide(
         first_query: which prompt rows count.
 
     Raises:
-        ValueError: if ``first_query`` is neither.
+        ValueError: if ``first_query`` is none of these.
         DataError: if the attention overflows in the model's precision.
 
     Differs from the paper: ``first_query="text"`` is the paper's form, its official release uses ``"last_visual"``.
     """
-    if first_query not in get_args(FirstQuery):
-        raise ValueError(f"first_query must be one of {', '.join(get_args(FirstQuery))}, not {first_query!r}")
     watch = watch or Stopwatch()
     limit = min(sampling.max_new_tokens, guide_tokens or sampling.max_new_tokens)
     greedy = replace(sampling, temperature=0.0, max_new_tokens=limit)
-    offset = 0 if first_query == "text" else 1
-    first = tuple(max(layout.first_text_after_visual - offset, 0) for layout in prompt.layouts)
-    tap = AttentionTap(prompt.stream, first, engine.decoder.windows)
+    tap = AttentionTap(prompt.stream, counted_rows(prompt, first_query), engine.decoder.windows)
     with watch.stage("small_prefill"):
         prefilled = engine.prefill(prompt, tap=tap)
     with watch.stage("small_decode"):

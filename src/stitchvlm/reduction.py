@@ -1,5 +1,6 @@
 """Which tokens stay between two decoder layers. The only place where tokens are gathered."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -80,8 +81,16 @@ class Reduction:
         scores: Sequence[Float[Tensor, " _n_visual"]],
         n_keep: Sequence[int],
         present: Sequence[Int[Tensor, " _n_present"]],
+        favoured: Sequence[Bool[Tensor, " _n_visual"]] | None = None,
     ) -> "Reduction":
-        """Keep the ``n_keep[row]`` best-scored of the visual tokens still ``present``; among equals the first ones stay."""
+        """Keep the ``n_keep[row]`` best-scored of the visual tokens still ``present``; among equals the first ones stay.
+
+        ``favoured`` tokens stay before any other one.
+        """
+        if favoured is not None:
+            scores = [
+                row.masked_fill(first.to(row.device), math.inf) for row, first in zip(scores, favoured, strict=True)
+            ]
         kept = []
         for row_scores, n_row, row_present in zip(scores, n_keep, present, strict=True):
             row_present = row_present.to(row_scores.device)

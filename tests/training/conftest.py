@@ -17,6 +17,7 @@ from stitchvlm.training.recipe import READ, RECIPES, Pictures, Recipe, Stage
 from stitchvlm.training.tokenizer import SPECIAL, train_tokenizer
 
 TINY = Size(vision_width=32, vision_layers=1, text_width=64, text_layers=3, text_mlp=64, text_kv_heads=1)
+GROWN = replace(TINY, text_layers=4, text_mlp=96)
 COUNT = 8
 
 
@@ -47,14 +48,14 @@ def tiny_recipe() -> Recipe:
     lesson = Lesson(pictures=2, questions=3, first_shares=READ, last_shares=READ, most_things=(9, 9), dropped_share=0.5)
     stages = (
         Stage("tower", budget(3), tiles_a_step=4),
-        Stage("find", budget(3), lesson, text_layers=2),
-        Stage("deep", budget(3), lesson, text_layers=3),
-        Stage("polish", budget(2), replace(lesson, frozen_features=False), text_layers=3),
+        Stage("find", budget(3), lesson),
+        Stage("wide", budget(3), lesson),
+        Stage("polish", budget(2), replace(lesson, frozen_features=False)),
     )
     small, page = Style(small=True), Style(kinds=("page",))
     sets = {"page": page, "small": small, "wide": small, "small-check": small, "wide-check": small}
     return Recipe(
-        {name: Pictures(style, COUNT, 1) for name, style in sets.items()}, {"small": stages, "large": stages[:1]}
+        {name: Pictures(style, COUNT, 1) for name, style in sets.items()}, {"small": stages, "large": stages[2:]}
     )
 
 
@@ -74,6 +75,7 @@ def tiny_world(_drawn, monkeypatch, tokenizer) -> Path:
     """Makes tiny models and the tiny recipe those that `train` knows; the folder with its pictures."""
     monkeypatch.setattr(cache, "SHARD_PICTURES", COUNT)
     monkeypatch.setitem(pipeline.SIZES, "small", TINY)
+    monkeypatch.setitem(pipeline.SIZES, "large", GROWN)
     monkeypatch.setitem(RECIPES, "tiny", tiny_recipe())
     monkeypatch.setattr(pipeline, "train_tokenizer", lambda: tokenizer)
     return _drawn
@@ -97,8 +99,8 @@ def stop_after() -> type[StopAfter]:
 
 @pytest.fixture
 def make_pipeline(tiny_world):
-    """Builds the tiny pipeline of the small model with its state in the given folder."""
-    return lambda folder: Pipeline("small", RECIPES["tiny"], tiny_world, folder, 7, torch.device("cpu"))
+    """Builds the tiny pipeline of the small (or the large) model with its state in the given folder."""
+    return lambda folder, which="small": Pipeline(which, RECIPES["tiny"], tiny_world, folder, 7, torch.device("cpu"))
 
 
 @pytest.fixture

@@ -129,10 +129,11 @@ def test_an_answer_counts_only_when_all_of_it_is_right(tokenizer):
 def test_growing_a_language_model_keeps_its_logits(tiny_model, tokenizer, pixels):
     ids, _ = plain_chat(tokenizer, ASKED[0])
     before = tiny_model(input_ids=ids, pixel_values=pixels).logits
-    grow_language_model(tiny_model, 7)
+    grow_language_model(tiny_model, 7, 100)
     tiny_model.eval()
+    assert tiny_model.model.language_model.layers[6].mlp.down_proj.in_features == 100
     assert len(tiny_model.model.language_model.layers) == tiny_model.config.text_config.num_hidden_layers == 7
-    assert torch.equal(tiny_model(input_ids=ids, pixel_values=pixels).logits, before)
+    assert torch.allclose(tiny_model(input_ids=ids, pixel_values=pixels).logits, before, atol=1e-5)
 
 
 def test_words_start_along_the_directions_that_the_tower_knows(tiny_model, tokenizer):

@@ -10,14 +10,13 @@ from PIL import Image
 from stitchvlm import Stitch
 from stitchvlm.errors import DataError
 from stitchvlm.families import load_vlm
-from stitchvlm.training import cache, checkpoint, language, measure, run, train
+from stitchvlm.training import cache, checkpoint, language, train
 from stitchvlm.training.__main__ import main
 from stitchvlm.training.checkpoint import load_state, save_state
 from stitchvlm.training.fonts import find_fonts
 from stitchvlm.training.language import FeatureBank
 from stitchvlm.training.loop import Deadline
 from stitchvlm.training.recipe import RECIPES, adapt
-from stitchvlm.training.split import write_split
 
 NEVER = Deadline(None)
 
@@ -62,38 +61,29 @@ def test_an_interrupted_run_ends_with_the_same_weights(make_pipeline, stop_after
 
 
 def test_the_saved_pair_loads_and_answers(out, no_fonts):
-    assert train("tiny", out, only="small", fonts=no_fonts, workers=1, device="cpu")
-    folder = str(out / "pair" / "small")
-    assert load_vlm(folder, device="cpu").model.config.text_config.num_hidden_layers == 3
+    assert train("tiny", out, fonts=no_fonts, workers=1, device="cpu")
+    small, large = (str(out / "pair" / which) for which in ("small", "large"))
+    assert [load_vlm(f, device="cpu").model.config.text_config.num_hidden_layers for f in (small, large)] == [3, 4]
     picture = Image.effect_noise((640, 480), 60).convert("RGB")
-    vlm = Stitch.from_pretrained(small=folder, large=folder, device="cpu")
+    vlm = Stitch.from_pretrained(small=small, large=large, device="cpu")
     answer = vlm("What is written on the red circle?", image=picture)
     assert isinstance(answer.text, str) and answer.trace.n_visual == 320
-
-
-def test_a_saved_pair_can_be_measured(make_pipeline, tmp_path):
-    make_pipeline(tmp_path / "state").save(tmp_path / "saved")
-    write_split(tmp_path / "split.zip", 2, ("",), "measured")
-    model = measure.load(tmp_path / "saved")
-    table = measure.measure(model, model, measure.read_split(tmp_path / "split.zip"))
-    assert table.keys() == {"small", "large", "guided", "random"}
-    assert all(0 <= share <= 1 for kinds in table.values() for share in kinds.values())
-    assert table["small"] == table["large"]
 
 
 def test_a_saved_pair_is_taken_up_without_its_training_state(out, no_fonts, tmp_path, capsys):
     common = {"only": "small", "fonts": no_fonts, "workers": 1, "device": "cpu"}
     assert train("tiny", out, **common)
-    for name in ("tower", "find", "deep", "polish"):
+    for name in ("tower", "find", "wide", "polish"):
         (out / "small" / f"{name}.pt").unlink()
     capsys.readouterr()
     assert train("tiny", out, init_from=out / "pair", **common)
-    assert not (out / "small" / "deep.pt").exists() and (out / "small" / "polish.pt").exists()
+    assert not (out / "small" / "wide.pt").exists() and (out / "small" / "polish.pt").exists()
     assert "no fonts under" in capsys.readouterr().out
-    for stage, match in (("find", "has 3 layers and the stage 'find' .* begins with 2"), ("fin", "no stage 'fin'")):
-        shutil.rmtree(out / "small")
-        with pytest.raises(ValueError, match=match):
-            train("tiny", out, init_from=out / "pair", begin=stage, **common)
+    shutil.rmtree(out / "small")
+    with pytest.raises(ValueError, match="no stage 'fin'"):
+        train("tiny", out, init_from=out / "pair", begin="fin", **common)
+    with pytest.raises(ValueError, match="other sizes than the large one"):
+        train("tiny", out, init_from=out / "pair" / "small", **(common | {"only": "large"}))
     with pytest.raises(ValueError, match="holds no model to begin with"):
         train("tiny", out, init_from=tmp_path, **common)
 
@@ -175,8 +165,8 @@ def test_wrong_requests_are_one_sentence_each(out, no_fonts):
         train("novel", out)
     with pytest.raises(ValueError, match="no model 'middle': choose small or large"):
         train("tiny", out, only="middle")
-    with pytest.raises(ValueError, match="'deep' needs weights to begin with"):
-        train("tiny", out, begin="deep")
+    with pytest.raises(ValueError, match="'wide' needs weights to begin with"):
+        train("tiny", out, begin="wide")
     with pytest.raises(ValueError, match="positive, not 0 and 1.0"):
         train("tiny", out, scale=0)
     with pytest.raises(ValueError, match="nowhere is no folder: name one with a saved pair"):
@@ -209,6 +199,19 @@ def test_scale_and_pace_multiply_batches_and_budgets():
             assert (new.lesson and new.lesson.pictures) == (old.lesson and 4 * old.lesson.pictures)
 
 
-def test_both_recipes_end_with_a_polish_of_everything():
-    for stages in run.RECIPES["scenes"].stages.values():
-        assert stages[-1].name == "polish" and not stages[-1].lesson.frozen_features
+@torch.no_grad()
+def test_the_large_model_begins_as_the_small_one(make_pipeline, stop_after, tmp_path):
+    small, large = make_pipeline(tmp_path / "small"), make_pipeline(tmp_path / "large", "large")
+    small.run(stop_after(8))
+    with pytest.raises(ValueError, match="grows out of the small one, which is not finished: train that first"):
+        large.grow_from(small)
+    assert small.run(NEVER)
+    large.grow_from(make_pipeline(tmp_path / "small"))
+    ids = torch.arange(40, 90)[None]
+    assert torch.allclose(large.model(input_ids=ids).logits, small.model(input_ids=ids).logits, atol=1e-5)
+
+
+def test_the_large_model_waits_for_the_small_one(out, no_fonts):
+    common = {"fonts": no_fonts, "workers": 1, "device": "cpu"}
+    with pytest.raises(ValueError, match="train that first"):
+        train("tiny", out, only="large", **common)

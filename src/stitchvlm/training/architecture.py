@@ -1,5 +1,6 @@
-"""The two models of the pair: sizes, construction, and growing a language model deeper without changing what it computes."""
+"""The two models of the pair: sizes, construction, and growing one out of the other without changing what it computes."""
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -23,8 +24,8 @@ class Size:
 
 
 SIZES = {
-    "small": Size(vision_width=96, vision_layers=4, text_width=128, text_layers=5, text_mlp=192, text_kv_heads=2),
-    "large": Size(vision_width=160, vision_layers=4, text_width=192, text_layers=12, text_mlp=544, text_kv_heads=3),
+    "small": Size(vision_width=96, vision_layers=6, text_width=128, text_layers=4, text_mlp=256, text_kv_heads=2),
+    "large": Size(vision_width=96, vision_layers=6, text_width=128, text_layers=12, text_mlp=1344, text_kv_heads=2),
 }
 _HEAD = 32
 EMBEDDING_SCALE = 0.3
@@ -93,14 +94,10 @@ def _initialise_text(text: nn.Module) -> None:
     nn.init.normal_(text.embed_tokens.weight, std=EMBEDDING_SCALE)
 
 
-def build_model(
-    size: Size, tokens: dict[str, int], vocabulary: int, seed: int, text_layers: int | None = None
-) -> InternVLForConditionalGeneration:
+def build_model(size: Size, tokens: dict[str, int], vocabulary: int, seed: int) -> InternVLForConditionalGeneration:
     """A freshly initialised model in float32; `tokens` maps the special tokens to their ids."""
     torch.manual_seed(seed)
     text = _text_config(size, tokens, vocabulary)
-    text.num_hidden_layers = text_layers or size.text_layers
-    text.layer_types = ["full_attention"] * text.num_hidden_layers
     config = InternVLConfig(
         vision_config=_vision_config(size),
         text_config=text,
@@ -124,26 +121,41 @@ def visual_features(model: InternVLForConditionalGeneration, pixels: torch.Tenso
     return model.model.multi_modal_projector(shuffled.reshape(len(hidden), CELLS * CELLS, -1))
 
 
-def grow_language_model(model: InternVLForConditionalGeneration, layers: int) -> None:
-    """Deepen the language model to `layers` layers, in place, by copies whose output projections are zero.
+def _widen(mlp: nn.Module, width: int) -> None:
+    """More hidden units, in place; the output ignores the new ones until it is trained."""
+    for name in ("gate_proj", "up_proj"):
+        old = getattr(mlp, name)
+        wide = nn.Linear(old.in_features, width, bias=False)
+        nn.init.normal_(wide.weight, std=old.in_features**-0.5)
+        wide.weight[: old.out_features] = old.weight
+        setattr(mlp, name, wide)
+    old = mlp.down_proj
+    wide = nn.Linear(width, old.out_features, bias=False)
+    nn.init.zeros_(wide.weight)
+    wide.weight[:, : old.in_features] = old.weight
+    mlp.down_proj, mlp.intermediate_size = wide, width
 
-    A copy is put behind each layer in turn, so that the depth is spread evenly. Since a new layer adds nothing to the
-    residual stream, the deeper model computes exactly what the shallower one did.
+
+@torch.no_grad()
+def grow_language_model(model: InternVLForConditionalGeneration, layers: int, mlp: int) -> None:
+    """Deepen the language model to `layers` layers and widen its MLPs to `mlp` units, in place.
+
+    Copies whose output projections are zero are put behind each layer in turn, so that the depth is spread evenly. New
+    layers and new units add nothing to the residual stream: the grown model computes exactly what the model did.
     """
     text = model.model.language_model
     old = list(text.layers)
     counts = [layers // len(old) + (k < layers % len(old)) for k in range(len(old))]
     grown: list[nn.Module] = []
     for layer, count in zip(old, counts, strict=True):
-        grown.append(layer)
-        for _ in range(count - 1):
-            twin = type(layer)(text.config, layer.self_attn.layer_idx)
-            twin.load_state_dict(layer.state_dict())
+        twins = [copy.deepcopy(layer) for _ in range(count - 1)]
+        for twin in twins:
             nn.init.zeros_(twin.self_attn.o_proj.weight)
             nn.init.zeros_(twin.mlp.down_proj.weight)
-            grown.append(twin)
+        grown += [layer, *twins]
     for index, layer in enumerate(grown):
         layer.self_attn.layer_idx = index
+        _widen(layer.mlp, mlp)
     text.layers = nn.ModuleList(grown)
-    text.config.num_hidden_layers = layers
+    text.config.num_hidden_layers, text.config.intermediate_size = layers, mlp
     text.config.layer_types = ["full_attention"] * layers

@@ -8,18 +8,16 @@ from .words import CLEAR_ALPHABET, COLOUR_NAMES, FULL_ALPHABET, SHAPES, SIGN_WOR
 
 def _code(rng: random.Random, clear: bool) -> str:
     alphabet = CLEAR_ALPHABET if clear else FULL_ALPHABET
-    return "".join(rng.choices(alphabet, k=rng.choices((2, 3, 4, 5), (8, 74, 12, 6))[0]))
+    return "".join(rng.choices(alphabet, k=rng.choices((2, 3, 4), (8, 80, 12))[0]))
 
 
 def _sign_text(rng: random.Random, clear: bool) -> str:
     draw = rng.random()
-    if draw < 0.45:
-        return rng.choice(SIGN_WORDS)
     if draw < 0.60:
+        return rng.choice(SIGN_WORDS)
+    if draw < 0.68:
         return f"{rng.choice(SIGN_WORDS)} {rng.randint(2, 99)}"
-    if draw < 0.70:
-        return " ".join(rng.sample([w for w in SIGN_WORDS if len(w) < 6], 2))
-    if draw < 0.85:
+    if draw < 0.84:
         return str(rng.randint(10, 9999))
     return "".join(
         rng.choices((CLEAR_ALPHABET if clear else FULL_ALPHABET)[: 23 if clear else 26], k=rng.randint(3, 5))

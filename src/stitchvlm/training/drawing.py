@@ -34,7 +34,7 @@ def luminance(colour: Colour) -> float:
 def contrasting_ink(rng: random.Random, fill: Colour) -> Colour:
     """A text colour that reads well on `fill`: mostly black or white."""
     plain: Colour = (0, 0, 0) if luminance(fill) > 115 else (255, 255, 255)
-    if 60 < luminance(fill) < 190 and rng.random() < 0.35:
+    if 90 < luminance(fill) < 150 and rng.random() < 0.25:
         plain = (255, 255, 255) if plain == (0, 0, 0) else (0, 0, 0)
     if rng.random() < 0.85:
         return plain

@@ -21,7 +21,11 @@ DEBIAN_PACKAGES = (
     "fonts-crosextra-carlito",
     "fonts-cabin",
 )
-_UNREADABLE = ("Thin", "Hairline", "Light", "D050000L", "StandardSymbols", "Z003", "Math", "Vollkorn")
+_LEFT_OUT = (
+    *("Thin", "Hairline", "Light", "D050000L", "StandardSymbols", "Z003", "Math", "Vollkorn"),
+    *("Italic", "Oblique", "Ita.", "Black", "Heavy", "ExtraBold"),
+)
+"""Faces without letters or hardly readable ones, slanted ones, and the heaviest."""
 DEFAULT_FONT = ""
 """The name that stands for Pillow's built-in font."""
 
@@ -36,7 +40,7 @@ def find_fonts(folder: str | Path | None = None) -> tuple[str, ...]:
     if folder is not None and not root.is_dir():
         raise ValueError(f"{folder} is no folder of fonts: name one, or none for those of the system")
     files = sorted(p for p in root.rglob("*") if p.suffix in {".ttf", ".otf"})
-    kept = [str(p) for p in files if not any(word in p.name for word in _UNREADABLE)]
+    kept = [str(p) for p in files if not any(word in p.name for word in _LEFT_OUT)]
     return (DEFAULT_FONT, *kept)
 
 

@@ -22,7 +22,7 @@ LAYOUTS = {
     3: ((2, 2), (1, 4), (2, 3)),
     4: ((2, 2), (2, 2), (1, 4), (2, 3)),
 }
-CROWDED_LAYOUTS = ((2, 4), (2, 4), (3, 3), (2, 3))
+CROWDED_LAYOUTS = ((2, 3), (2, 3), (2, 4), (3, 3))
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Style:
     """What a picture may hold: one point of the curriculum."""
 
     small: bool = False
-    max_things: int = 9
+    max_things: int = 6
     clear_codes: bool = False
     kinds: tuple[str, ...] = ("objects", "objects", "objects", "signs", "tags")
 
@@ -69,7 +69,7 @@ def _spot(
 def _cells(rng: random.Random, count: int, width: int, height: int) -> list[tuple[float, float, float, float]]:
     """`count` distinct cells of a random layout that suits the picture's aspect."""
     layouts = [rc for rc in LAYOUTS.get(count, CROWDED_LAYOUTS) if rc[0] * rc[1] >= count]
-    rows, columns = rng.choice(layouts) if count < 9 else (3, 3)
+    rows, columns = rng.choice(layouts)
     if height > 1.2 * width:
         rows, columns = columns, rows
     if max(width, height) > 2.4 * min(width, height):
@@ -94,8 +94,8 @@ def _look(
     scale_x, scale_y = TILE * columns / scene.width, TILE * rows / scene.height
     room = min(cell[2] - cell[0], cell[3] - cell[1]) / 2
     radius = room * rng.uniform(0.66, 0.86) / (1.15 if thing.noun in {"star", "rectangle", "sign", "tag"} else 1.05)
-    smallest = max(11 / scale_y, 13.5 / scale_x)
-    size = _fit_font(thing, font, radius, int(smallest * rng.uniform(1.05, 2.4)))
+    smallest = max(15 / scale_y, 17 / scale_x)
+    size = _fit_font(thing, font, radius, int(smallest * rng.uniform(1.05, 2.0)))
     if size < smallest:
         radius = 0.86 * room
         size = _fit_font(thing, font, radius, int(smallest * 1.3))
@@ -110,16 +110,16 @@ def _look(
     if faint or rng.random() < 0.25:
         outline = (0, 0, 0) if luminance(fill) > 90 else (255, 255, 255)
     x, y = _spot(rng, cell, 1.1 * radius, scene)
-    angle = 0.0 if calm or rng.random() < 0.5 else rng.gauss(0, 6)
-    return Look(x, y, radius, fill, contrasting_ink(rng, fill), outline, font, size, max(-18.0, min(18.0, angle)))
+    angle = 0.0 if calm or rng.random() < 0.5 else rng.gauss(0, 5)
+    return Look(x, y, radius, fill, contrasting_ink(rng, fill), outline, font, size, max(-14.0, min(14.0, angle)))
 
 
 def _how_many(rng: random.Random, kind: str, style: Style, width: int, height: int) -> int:
     """How many things the picture gets: mostly three to five, fewer where there is little room."""
-    limit = min(style.max_things, {"objects": 9, "signs": 4, "tags": 6}[kind], 4 if style.small else 9)
+    limit = min(style.max_things, {"objects": 6, "signs": 4, "tags": 4}[kind], 4 if style.small else 6)
     if max(width, height) > 2.4 * min(width, height):
         limit = min(limit, 5)
-    return min(limit, rng.choices(range(1, 10), (6, 12, 18, 24, 14, 10, 6, 6, 4))[0])
+    return min(limit, rng.choices(range(1, 7), (6, 14, 22, 30, 16, 12))[0])
 
 
 def _empty_picture(rng: random.Random, width: int, height: int, calm: bool) -> tuple[Image.Image, Colour]:
@@ -148,7 +148,7 @@ def draw_scene(
     common = rng.choice((DEFAULT_FONT, *rng.choices(fonts, k=7)))
     mixed = not calm and rng.random() < 0.5
     placed: list[Thing] = []
-    contents = choose_contents(rng, kind, count, style.clear_codes or rng.random() < 0.5)
+    contents = choose_contents(rng, kind, count, style.clear_codes or rng.random() < 0.8)
     if kind == "objects" and not calm and count > 2 and rng.random() < 0.25:
         contents[0] = replace(contents[0], text="")
     for thing, cell in zip(contents, _cells(rng, count, width, height), strict=True):

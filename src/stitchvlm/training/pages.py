@@ -10,7 +10,7 @@ from .backdrop import weather
 from .drawing import Look, bounding_box, contrasting_ink, write_line
 from .fonts import DEFAULT_FONT, load_font
 from .scene import Scene, Thing
-from .words import COLOUR_NAMES, COLOURS, FULL_ALPHABET, GLYPHS
+from .words import CLEAR_ALPHABET, COLOUR_NAMES, COLOURS, FULL_ALPHABET, GLYPHS
 
 PAGE_SIZE = (640, 480)
 
@@ -25,11 +25,12 @@ def draw_page(seed: int | str, fonts: tuple[str, ...] = (DEFAULT_FONT,)) -> tupl
     common = rng.choice(fonts)
     y = rng.randint(0, 12)
     while y < height - 24 and len(things) < 250:
-        size = rng.choice((26, 28, 30, 34, 38, 44, 52, 60))
+        size = rng.choice((30, 34, 36, 40, 44, 50, 58, 68))
         x = rng.randint(-20, 20)
         while x < width - 20 and len(things) < 250:
             font = common if rng.random() < 0.5 else rng.choice(fonts)
-            text = "".join(rng.choices(GLYPHS if rng.random() < 0.15 else FULL_ALPHABET, k=rng.randint(2, 6)))
+            alphabet = rng.choices((CLEAR_ALPHABET, FULL_ALPHABET, GLYPHS), (70, 15, 15))[0]
+            text = "".join(rng.choices(alphabet, k=rng.randint(2, 6)))
             length, pad = load_font(font, size).getlength(text), rng.randint(3, 26)
             things.append(
                 _draw_plate(

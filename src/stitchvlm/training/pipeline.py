@@ -32,8 +32,7 @@ class Pipeline:
         self.packer = Packer(self.tokenizer)
         self.sets = {name: PictureSet(data, name) for name in recipe.pictures}
         tokens = {token: self.tokenizer.convert_tokens_to_ids(token) for token in SPECIAL}
-        first = next(stage.text_layers for stage in recipe.stages[which] if stage.lesson)
-        self.model = build_model(SIZES[which], tokens, len(self.tokenizer), seed, first).to(device)
+        self.model = build_model(SIZES[which], tokens, len(self.tokenizer), seed).to(device)
         use_plain_attention(self.model)
         self._reader = DenseReader(self.model).to(device)
 
@@ -47,16 +46,7 @@ class Pipeline:
         name = stage_name or list(stages)[-1]
         if name not in stages:
             raise ValueError(f"the {self.which} model has no stage {name!r}: choose one of {', '.join(stages)}")
-        model = load_saved(folder, self.tokenizer)
-        layers = model.config.text_config.num_hidden_layers
-        wanted = stages[name].text_layers or len(self.model.model.language_model.layers)
-        if layers != wanted and stages[name].lesson:
-            raise ValueError(
-                f"the language model in {folder} has {layers} layers and the stage {name!r} of the {self.which} model "
-                f"begins with {wanted}: choose another stage to begin with, or another model"
-            )
-        self._deepen(wanted)
-        weights = model.state_dict()
+        weights = load_saved(folder, self.tokenizer).state_dict()
         if stages[name].lesson is None:  # a tower goes on alone; the language model behind it starts anew
             weights = self.model.state_dict() | {k: v for k, v in weights.items() if not k.startswith(_LANGUAGE)}
         try:
@@ -66,6 +56,27 @@ class Pipeline:
                 f"the model in {folder} has other sizes than the {self.which} one: name another"
             ) from error
         return name
+
+    def grow_from(self, smaller: "Pipeline") -> None:
+        """Begin as the model of `smaller`, made as deep and as wide as this one, which computes exactly what that did.
+
+        Raises:
+            ValueError: if `smaller` is not finished.
+        """
+        if not smaller.finished():
+            raise ValueError(
+                f"the {self.which} model grows out of the {smaller.which} one, which is not finished: train that first"
+            )
+        smaller.load_latest()
+        size = SIZES[self.which]
+        grow_language_model(smaller.model, size.text_layers, size.text_mlp)
+        self.model.load_state_dict(smaller.model.state_dict())
+
+    def finished(self) -> bool:
+        """Whether the last stage has used up its budget."""
+        last = self.recipe.stages[self.which][-1]
+        state = load_state(self._checkpoint(last))
+        return state is not None and last.budget.progress(state["step"], state["seconds"]) >= 1.0
 
     def has_state(self) -> bool:
         """Whether any stage has left a checkpoint."""
@@ -85,20 +96,12 @@ class Pipeline:
     def _checkpoint(self, stage: Stage) -> Path:
         return self.folder / f"{stage.name}.pt"
 
-    def _deepen(self, layers: int | None) -> None:
-        have = len(self.model.model.language_model.layers)
-        if layers is not None and layers != have:
-            if layers < have:
-                raise ValueError(f"a language model of {have} layers cannot go back to {layers}: choose another stage")
-            grow_language_model(self.model, layers)
-
     def _run(self, stage: Stage, deadline: Deadline) -> bool:
         checkpoint = self._checkpoint(stage)
         if stage.lesson is None:
             reader = self._reader
             loss_at = self._tower_loss(reader, stage)
             return run_stage(stage.name, reader, loss_at, stage.budget, checkpoint, self.log, deadline)
-        self._deepen(stage.text_layers)
         if not checkpoint.exists() and not self.model.lm_head.weight.any():
             self._match_scales()
             align_words(self.model, self._reader.heads, self.tokenizer)
@@ -159,7 +162,6 @@ class Pipeline:
         for stage in reversed(self.recipe.stages[self.which]):
             state = load_state(self._checkpoint(stage)) if stage.lesson else None
             if state is not None:
-                self._deepen(stage.text_layers)
                 self.model.load_state_dict(state["module"])
                 return stage.name
         return None

@@ -42,8 +42,10 @@ COLOUR = (
     "What colour is the {noun} marked {text}?",
     "What is the colour of the {noun} that says {text}?",
 )
+COLOUR_OF = ("What colour is {it}?", "Which colour is {it}?", "What is the colour of {it}?")
 COLOUR_ITEM = ("What colour is the tag of the {item}?", "Which colour is the {item} tag?")
 SHAPE = ("What shape says {text}?", "Which shape is marked {text}?", "What is the shape marked {text}?")
+SHAPE_OF = ("What shape is {colour}?", "Which shape is {colour}?", "What is the shape of the {colour} one?")
 WHERE = ("Where is {it}?", "Where in the picture is {it}?", "In which part of the picture is {it}?")
 CELL = ("Row and column of {it}?",)
 LIST = ("List everything.", "What is in the picture?")
@@ -117,6 +119,8 @@ def _price(scene: Scene, thing: Thing, rng: random.Random) -> tuple[str, str, Bo
 
 
 def _colour(scene: Scene, thing: Thing, rng: random.Random) -> tuple[str, str, Box] | None:
+    if sum(t.noun == thing.noun for t in scene.things) == 1 and rng.random() < 0.6:
+        return rng.choice(COLOUR_OF).format(it=f"the {thing.noun}"), thing.colour, thing.box
     if thing.item:
         return rng.choice(COLOUR_ITEM).format(item=thing.item), thing.colour, thing.box
     if not thing.text:
@@ -125,8 +129,12 @@ def _colour(scene: Scene, thing: Thing, rng: random.Random) -> tuple[str, str, B
     return rng.choice(COLOUR).format(noun=noun, text=thing.text), thing.colour, thing.box
 
 
-def _shape(_: Scene, thing: Thing, rng: random.Random) -> tuple[str, str, Box] | None:
-    if thing.noun in ("sign", "tag") or not thing.text:
+def _shape(scene: Scene, thing: Thing, rng: random.Random) -> tuple[str, str, Box] | None:
+    if thing.noun in ("sign", "tag"):
+        return None
+    if sum(t.colour == thing.colour for t in scene.things) == 1 and rng.random() < 0.6:
+        return rng.choice(SHAPE_OF).format(colour=thing.colour), thing.noun, thing.box
+    if not thing.text:
         return None
     return rng.choice(SHAPE).format(text=thing.text), thing.noun, thing.box
 

@@ -76,6 +76,11 @@ def train(
         first = None
         if init_from is not None and not pipeline.has_state():
             first = pipeline.begin_with(_one_of(Path(init_from), which), begin)
+        elif which == "large" and not pipeline.has_state():
+            small = Pipeline("small", chosen, folder / "data", folder / "small", seed, place)
+            if not small.finished() and only is None:
+                return False
+            pipeline.grow_from(small)
         finished = pipeline.run(deadline, first) and finished
         if pipeline.load_latest() is not None:
             pipeline.save(folder / "pair" / which)

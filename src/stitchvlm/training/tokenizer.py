@@ -47,7 +47,9 @@ def corpus(seed: int = 0, lines: int = 6000) -> list[str]:
     made = []
     for _ in range(lines):
         it = f"the {rng.choice(COLOUR_NAMES)} {rng.choice((*NOUNS, 'shape', 'one'))}"
-        text = rng.choice(templates).format(it=it, item=rng.choice(TAG_ITEMS), noun=rng.choice(NOUNS), text="K7B")
+        text = rng.choice(templates).format(
+            it=it, item=rng.choice(TAG_ITEMS), noun=rng.choice(NOUNS), colour=rng.choice(COLOUR_NAMES), text="K7B"
+        )
         made += [
             text,
             f"{rng.choice(COLOUR_NAMES)} {rng.choice(NOUNS)} K7B",

@@ -15,6 +15,7 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen2Tokenizer
 
 from stitchvlm.errors import DataError
+from stitchvlm.families.checkpoint import read_json
 from stitchvlm.families.internvl2_checkpoint.sentencepiece_bpe import Prefix, build_tokenizer, read_model
 from stitchvlm.families.internvl2_checkpoint.template import (
     IMAGE_CONTEXT,
@@ -23,7 +24,7 @@ from stitchvlm.families.internvl2_checkpoint.template import (
     chat_template,
     conversation,
 )
-from stitchvlm.families.internvl2_checkpoint.tokenizer_files import added_tokens, read_json, settings
+from stitchvlm.families.internvl2_checkpoint.tokenizer_files import added_tokens, settings
 
 _IMAGE_TOKENS = {
     "start_image_token": IMAGE_START,

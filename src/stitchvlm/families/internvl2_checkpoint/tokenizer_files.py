@@ -1,29 +1,23 @@
 """What the small files beside a tokenizer say: its settings and its added tokens."""
 
-import json
 from pathlib import Path
+from typing import Any
 
 from tokenizers import AddedToken
 
+from stitchvlm.families.checkpoint import read_json
 
-def read_json(path: Path) -> dict | None:
-    """A JSON object from a file; None when there is no such file, ValueError naming it when it is not one."""
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid JSON ({error}). Download it again.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds no JSON object. Download it again.")
-    return content
+
+def read_optional(path: Path) -> dict[str, Any]:
+    """The object in a JSON file that a release may do without; empty where it does."""
+    return read_json(path) if path.is_file() else {}
 
 
 def settings(folder: Path) -> dict:
     """`tokenizer_config.json`, with the names of bos, eos, unk and pad completed from `special_tokens_map.json`."""
     return {
-        **(read_json(folder / "special_tokens_map.json") or {}),
-        **(read_json(folder / "tokenizer_config.json") or {}),
+        **read_optional(folder / "special_tokens_map.json"),
+        **read_optional(folder / "tokenizer_config.json"),
     }
 
 
@@ -33,9 +27,9 @@ def added_tokens(folder: Path) -> dict[int, AddedToken]:
     `tokenizer_config.json` is the most complete, so it wins over `added_tokens.json`, and that over `tokenizer.json`.
     """
     entries: dict[int, dict] = {}
-    for entry in (read_json(folder / "tokenizer.json") or {}).get("added_tokens") or []:
+    for entry in read_optional(folder / "tokenizer.json").get("added_tokens") or []:
         entries[entry["id"]] = entry
-    for content, index in (read_json(folder / "added_tokens.json") or {}).items():
+    for content, index in read_optional(folder / "added_tokens.json").items():
         entries[index] = {"content": content, "special": True}
     for index, entry in (settings(folder).get("added_tokens_decoder") or {}).items():
         entries[int(index)] = entry

@@ -14,9 +14,10 @@ from transformers.core_model_loading import Chunk, ConversionOps, WeightConverte
 from transformers.utils import logging
 
 from stitchvlm.errors import DataError
+from stitchvlm.families.checkpoint import read_json
 from stitchvlm.families.internvl2_checkpoint.config import native_config
 from stitchvlm.families.internvl2_checkpoint.template import IMAGE_CONTEXT
-from stitchvlm.families.internvl2_checkpoint.tokenizer_files import added_tokens, read_json
+from stitchvlm.families.internvl2_checkpoint.tokenizer_files import added_tokens, read_optional
 
 _SINGLE_FILE, _INDEX_FILE = "model.safetensors", "model.safetensors.index.json"
 
@@ -115,10 +116,7 @@ def load_model(
     files; both name the file or the weight.
     """
     folder = Path(folder)
-    raw_config = read_json(folder / "config.json")
-    if raw_config is None:
-        raise DataError(f"{folder / 'config.json'} is missing: give the folder of the whole checkpoint.")
-    config = native_config(raw_config)
+    config = native_config(read_json(folder / "config.json"))
     for index, token in added_tokens(folder).items():
         if token.content == IMAGE_CONTEXT:
             config.image_token_id = index
@@ -157,10 +155,10 @@ def _from_pretrained(
 
 def _check_files(folder: Path) -> None:
     """Fail before anything is loaded when a weight file is absent, of the wrong format or cut short."""
-    index = read_json(folder / _INDEX_FILE)
+    index = read_optional(folder / _INDEX_FILE)
     if (folder / _SINGLE_FILE).is_file():
         names = [_SINGLE_FILE]
-    elif index is not None:
+    elif index:
         if not isinstance(index.get("weight_map"), dict):
             raise ValueError(f"{folder / _INDEX_FILE} has no weight_map. Download it again.")
         names = sorted(set(index["weight_map"].values()))
