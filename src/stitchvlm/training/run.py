@@ -59,8 +59,9 @@ def train(
     on from there. `resume=False` refuses a folder that already holds training state. Models as far as they have come
     are written to `out/pair/small` and `out/pair/large`.
 
-    Where a model has no training state yet, `init_from` gives it the weights of a saved pair (or of a single model), and
-    the stage `begin`, or else the last one, is the first. `scale` and `pace` multiply batches and budgets.
+    The large model grows out of the finished small one. Where a model has no training state yet, `init_from` gives it the
+    weights of a saved pair (or of a single model), and the stage `begin`, or else the last one, is the first; behind a
+    stage that only the small model has, the large one grows anew. `scale` and `pace` multiply batches and budgets.
     """
     folder, chosen, deadline = Path(out), adapt(find_recipe(recipe), scale, pace), Deadline(minutes)
     names = BOTH if only is None else (only,)
@@ -70,21 +71,24 @@ def train(
     if not draw(chosen, folder, deadline, fonts, workers):
         return False
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    finished = True
+
+    def pipeline_of(which: str) -> Pipeline:
+        return Pipeline(which, chosen, folder / "data", folder / which, seed, place)
+
     for which in names:
-        pipeline = Pipeline(which, chosen, folder / "data", folder / which, seed, place)
-        first = None
-        if init_from is not None and not pipeline.has_state():
-            first = pipeline.begin_with(_one_of(Path(init_from), which), begin)
-        elif which == "large" and not pipeline.has_state():
-            small = Pipeline("small", chosen, folder / "data", folder / "small", seed, place)
-            if not small.finished() and only is None:
-                return False
-            pipeline.grow_from(small)
-        finished = pipeline.run(deadline, first) and finished
+        pipeline, first = pipeline_of(which), None
+        if not pipeline.has_state():
+            stages = {None, *(stage.name for stage in chosen.stages[which])}
+            if init_from is not None and (which == names[0] or begin in stages):
+                first = pipeline.begin_with(_one_of(Path(init_from), which), begin)
+            elif which == "large":
+                pipeline.grow_from(pipeline_of("small"))
+        finished = pipeline.run(deadline, first)
         if pipeline.load_latest() is not None:
             pipeline.save(folder / "pair" / which)
-    return finished
+        if not finished:
+            return False
+    return True
 
 
 def _check(folder: Path, names: tuple[str, ...], resume: bool, init_from: str | Path | None, begin: str | None) -> None:
