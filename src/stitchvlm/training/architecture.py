@@ -24,10 +24,12 @@ class Size:
 
 
 SIZES = {
-    "small": Size(vision_width=96, vision_layers=6, text_width=128, text_layers=4, text_mlp=256, text_kv_heads=2),
-    "large": Size(vision_width=96, vision_layers=6, text_width=128, text_layers=12, text_mlp=1344, text_kv_heads=2),
+    "small": Size(vision_width=96, vision_layers=6, text_width=128, text_layers=4, text_mlp=192, text_kv_heads=4),
+    "large": Size(vision_width=96, vision_layers=6, text_width=128, text_layers=12, text_mlp=1280, text_kv_heads=4),
 }
 _HEAD = 32
+ROPE_THETA = 1e7
+"""So large that most of a head's 32 dimensions hardly turn over a picture's length: they are free to match contents."""
 EMBEDDING_SCALE = 0.3
 """Root mean square of token embeddings, and of visual features, where the language model starts."""
 
@@ -55,6 +57,7 @@ def _text_config(size: Size, tokens: dict[str, int], vocabulary: int) -> Qwen3Co
         num_key_value_heads=size.text_kv_heads,
         head_dim=_HEAD,
         max_position_embeddings=4096,
+        rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
         tie_word_embeddings=False,
         bos_token_id=None,
         eos_token_id=tokens["<|im_end|>"],

@@ -42,8 +42,8 @@ SETTLED = {"read": 0.72, "where": 0.08, "colour": 0.12, "shape": 0.08}
 
 _PICTURES = {
     "page": Pictures(Style(kinds=("page",)), 6_000, 1),
-    "small": Pictures(Style(small=True), 10_000, 1),
-    "wide": Pictures(Style(), 8_000, 1),
+    "small": Pictures(Style(small=True), 40_000, 1),
+    "wide": Pictures(Style(), 16_000, 1),
     "small-check": Pictures(Style(small=True), 250, 2),
     "wide-check": Pictures(Style(), 500, 2),
 }
@@ -51,7 +51,7 @@ _WIDE_TILES = (1, 3, 4, 5)
 
 
 def _tower(minutes: float) -> Stage:
-    return Stage("tower", Budget(minutes=minutes, peak_rate=2e-3, decay_from=0.5))
+    return Stage("tower", Budget(minutes=minutes, peak_rate=2e-3, decay_from=0.4))
 
 
 def _find(minutes: float) -> Stage:
@@ -106,8 +106,8 @@ RECIPES = {
     "scenes": Recipe(
         _PICTURES,
         {
-            "small": (_tower(40), _find(20), _wide("wide", 20, 1e-3, 0.5, 0.2)),
-            "large": (_wide("deep", 40, 7e-4, 0.4, 0.35), _polish(20, 0.35)),
+            "small": (_tower(45), _find(13), _wide("wide", 22, 1e-3, 0.5, 0.2)),
+            "large": (_wide("deep", 30, 7e-4, 0.4, 0.35), _polish(12, 0.35)),
         },
     ),
 }
