@@ -39,7 +39,7 @@ class Recipe:
     stages: dict[str, tuple[Stage, ...]]
 
 
-FIND = {"bind": 0.35, "read": 0.1, "cell": 0.1, "where": 0.2, "list": 0.15, "shape": 0.1}
+FIND = {"bind": 0.6, "where": 0.3, "shape": 0.1}
 FOUND = {"bind": 0.15, "read": 0.35, "cell": 0.1, "where": 0.15, "list": 0.05, "colour": 0.1, "shape": 0.1}
 READ = {"bind": 0.08, "read": 0.5, "cell": 0.07, "where": 0.11, "colour": 0.15, "shape": 0.09}
 TOLD = {"bind": 0.12, "read": 0.36, "cell": 0.12, "where": 0.16, "colour": 0.14, "shape": 0.1}
@@ -61,8 +61,11 @@ def _tower(minutes: float) -> Stage:
 
 
 def _find(minutes: float) -> Stage:
-    """One-tile pictures with few things at first: which thing is meant, where it is, and then what it says."""
-    lesson = Lesson(first_shares=FIND, last_shares=FOUND, most_things=(1, 6))
+    """One-tile pictures: which thing is meant and where it is, and then what it says.
+
+    Never one thing alone: naming whatever is in the picture would be right, and is hard to unlearn.
+    """
+    lesson = Lesson(first_shares=FIND, last_shares=FOUND, most_things=(4, 6))
     return Stage("find", Budget(minutes=minutes, peak_rate=1e-3, decay_from=1.0), lesson)
 
 
