@@ -119,11 +119,15 @@ def _characters(scene: Scene, rectangle: Rectangle) -> dict[tuple[int, int], _Se
 
 
 def _write_character(label: np.ndarray, point: int, seen: _Seen) -> None:
-    """Enter one character into its cell's label."""
-    for name, value in (("char", 1 + GLYPHS.index(seen.glyph.char)), ("order", seen.order or IGNORE)):
-        label[COLUMN[f"{name}{point}"]] = value if seen.readable else IGNORE
-    label[COLUMN["begins"]] |= seen.glyph.begins
-    label[COLUMN["ends"]] |= seen.glyph.ends
+    """Enter one character into its cell's label; one too small to be read leaves nothing to be told about the cell's text."""
+    here = [COLUMN[f"char{point}"], COLUMN[f"order{point}"]]
+    if not seen.readable:
+        label[[*here, COLUMN["begins"], COLUMN["ends"]]] = IGNORE
+        return
+    label[here] = 1 + GLYPHS.index(seen.glyph.char), seen.order or IGNORE
+    for name, is_edge in (("begins", seen.glyph.begins), ("ends", seen.glyph.ends)):
+        if is_edge and label[COLUMN[name]] != IGNORE:
+            label[COLUMN[name]] = 1
 
 
 def dense_labels(scene: Scene, owner: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from transformers import InternVLForConditionalGeneration
 from .architecture import visual_features
 from .cache import PictureSet
 from .grid import CELLS
-from .labels import HEADS, IGNORE, POINTS
+from .labels import COLUMN, HEADS, IGNORE
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 _EMPTY_WEIGHT = 0.15
@@ -79,7 +79,7 @@ def tile_batch(sets: list[PictureSet], rng: random.Random, count: int, tries: in
         for _ in range(tries):
             index = rng.randrange(len(chosen))
             tile = rng.randrange(chosen.where[index][2])
-            characters = int((chosen.labels(index)[tile][:, 2 : 2 + POINTS] > 0).sum())
+            characters = int((chosen.labels(index)[tile][:, COLUMN["char0"] : COLUMN["order0"]] > 0).sum())
             candidates.append((characters, index, tile))
         _, index, tile = max(candidates)
         tiles.append(chosen.tiles(index)[tile])
