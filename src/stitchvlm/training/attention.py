@@ -9,6 +9,8 @@ from torch import nn
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from .grounding import Grounding
+
 NAME = "stitch_plain"
 
 
@@ -19,12 +21,18 @@ def plain_attention(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
+    grounding: Grounding | None = None,
     **_: object,
 ) -> tuple[torch.Tensor, None]:
-    """`query[b, heads, n, d]`, `key`, `value` `[b, kv heads, n, d]`, boolean mask; gives `[b, n, heads, d]`."""
+    """`query[b, heads, n, d]`, `key`, `value` `[b, kv heads, n, d]`, boolean mask; gives `[b, n, heads, d]`.
+
+    A `grounding` that is handed to the model's forward pass hears of every layer's queries and keys.
+    """
     batch, heads, length, width = query.shape
     groups = heads // key.shape[1]
     scale = width**-0.5 if scaling is None else scaling
+    if grounding is not None:
+        grounding.hear(module.layer_idx, query.to(value.dtype) * scale, key.to(value.dtype))
     key, value = key.to(value.dtype)[:, :, None], value[:, :, None]
     scores = (query.to(value.dtype) * scale).reshape(batch, -1, groups, length, width) @ key.transpose(-1, -2)
     if attention_mask is not None:

@@ -12,17 +12,24 @@ from transformers import InternVLForConditionalGeneration
 from .architecture import visual_features
 from .cache import PictureSet
 from .grid import TOKENS_PER_TILE
+from .grounding import Grounding
 from .packing import UNSEEN, Batch, Packed, Packer, collate
 from .questions import Question, ask_several
-from .regions import keep_around
+from .regions import asked_tokens, keep_around
 from .scene import Scene, Thing
 from .tower import normalise
 from .words import SYSTEM_PROMPTS
 
+MOST_LOST = 0.4
+"""In half of the pictures whose tokens are dropped, up to this share of the asked text is dropped as well."""
+
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a language stage asks. Shares and limits move linearly from the first value to the second over the stage."""
+    """What a language stage asks. Shares and limits move linearly from the first value to the second over the stage.
+
+    `grounding` is the weight of the loss that tells heads where to look.
+    """
 
     sets: tuple[str, ...] = ("small",)
     tiles: tuple[int, ...] = (1,)
@@ -36,6 +43,7 @@ class Lesson:
     )
     most_things: tuple[int, int] = (2, 9)
     dropped_share: float = 0.0
+    grounding: float = 0.5
 
     def shares(self, progress: float) -> dict[str, float]:
         kinds = {**self.first_shares, **self.last_shares}
@@ -74,14 +82,21 @@ def pictures_by_tiles(pictures: PictureSet, tiles: tuple[int, ...]) -> dict[int,
 
 
 def answer_logits(
-    model: InternVLForConditionalGeneration, batch: Batch, features: torch.Tensor
+    model: InternVLForConditionalGeneration,
+    batch: Batch,
+    features: torch.Tensor,
+    grounding: Grounding | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits and targets at the places that predict an answer token: `[answers, vocabulary]` and `[answers]`."""
+    """Logits and targets at the places that predict an answer token: `[answers, vocabulary]` and `[answers]`.
+
+    A `grounding` hears of the attention on the way.
+    """
+    heard = {} if grounding is None else {"grounding": grounding}
     embedded = model.model.language_model.embed_tokens(batch.tokens)
     embedded = embedded.masked_scatter(batch.visual[..., None], features.to(embedded.dtype))
     with torch.autocast(embedded.device.type, torch.bfloat16):
         hidden = model.model.language_model(
-            inputs_embeds=embedded, position_ids=batch.positions, attention_mask=batch.mask, use_cache=False
+            inputs_embeds=embedded, position_ids=batch.positions, attention_mask=batch.mask, use_cache=False, **heard
         ).last_hidden_state
         asked = batch.targets != UNSEEN
         return model.lm_head(hidden[asked]).float(), batch.targets[asked]
@@ -157,11 +172,12 @@ class LanguageTrainer:
         if keep is not None:
             subject = _subject(asked[0], scene)
             asked = [q for q in asked if _subject(q, scene) == subject]
-            kept = keep_around(scene, subject, keep, np.random.default_rng(rng.getrandbits(32)))
+            lost = rng.choice((0.0, rng.uniform(0.0, MOST_LOST)))
+            kept = keep_around(scene, subject, keep, np.random.default_rng(rng.getrandbits(32)), lost)
         return self._packer.pack(asked, kept, total, system), asked, kept
 
-    def batch(self, step: int, progress: float) -> tuple[Batch, torch.Tensor, list[list[str]]]:
-        """The packed batch of this step, its visual features `[visual tokens, width]`, and the kinds asked."""
+    def batch(self, step: int, progress: float) -> tuple[Batch, torch.Tensor, list[list[str]], Grounding]:
+        """The packed batch of this step, its visual features `[visual tokens, width]`, the kinds asked, and where to look."""
         rng = random.Random(f"{self._seed}-{step}")
         chosen = self._choose(rng, progress)
         total = chosen[0][0].where[chosen[0][1]][2] * TOKENS_PER_TILE
@@ -172,27 +188,34 @@ class LanguageTrainer:
         present = torch.cat(
             [features[k, torch.tensor(kept, device=features.device)] for k, (_, _, kept) in enumerate(rows)]
         )
+        batch = collate([row for row, _, _ in rows], self.device)
+        places = [
+            asked_tokens(pictures.scenes[index], [q.box for q in asked], kept)
+            for (pictures, index), (_, asked, kept) in zip(chosen, rows, strict=True)
+        ]
         return (
-            collate([row for row, _, _ in rows], self.device),
+            batch,
             present,
             [[q.kind for q in asked] for _, asked, _ in rows],
+            Grounding([row for row, _, _ in rows], places, batch),
         )
 
     def loss_at(self, step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
-        batch, features, kinds = self.batch(step, progress)
-        logits, targets = answer_logits(self.model, batch, features)
+        batch, features, kinds, grounding = self.batch(step, progress)
+        logits, targets = answer_logits(self.model, batch, features, grounding)
         scores = score_answers(logits.detach(), targets, batch, kinds)
         reading = scores.get("read", []) + scores.get("price", [])
-        figures = {"reads": sum(reading) / max(1, len(reading))}
+        beside = grounding.loss()
+        figures = {"reads": sum(reading) / max(1, len(reading)), "beside": beside.item()}
         figures |= {kind: sum(v) / len(v) for kind, v in scores.items() if kind in ("where", "colour", "cell", "bind")}
-        return F.cross_entropy(logits, targets), figures
+        return F.cross_entropy(logits, targets) + self.lesson.grounding * beside, figures
 
     @torch.no_grad()
     def figures(self, batches: int) -> dict[str, float]:
         """Exact-match shares by kind over the first batches, whole answers only."""
         totals: dict[str, list[bool]] = defaultdict(list)
         for step in range(batches):
-            batch, features, kinds = self.batch(step, 1.0)
+            batch, features, kinds, _ = self.batch(step, 1.0)
             for kind, scores in score_answers(*answer_logits(self.model, batch, features), batch, kinds).items():
                 totals[kind] += scores
         return {kind: sum(scores) / len(scores) for kind, scores in totals.items()}

@@ -23,13 +23,28 @@ def tokens_touching(boxes: np.ndarray, box: Box) -> np.ndarray:
     return np.flatnonzero(inside)
 
 
-def keep_around(scene: Scene, things: list[Thing], count: int, rng: np.random.Generator) -> list[int]:
-    """Up to `count` tokens: all that touch the things' texts, then other tokens of the things and of the rest at random."""
+def keep_around(
+    scene: Scene, things: list[Thing], count: int, rng: np.random.Generator, lost: float = 0.0
+) -> list[int]:
+    """Up to `count` tokens: those that touch the things' texts, then others of the things and of the rest at random.
+
+    Of the first, a share of about `lost` is missing, as a guide may miss some.
+    """
     boxes = token_boxes(scene)
     text = np.unique(np.concatenate([tokens_touching(boxes, t.text_box) for t in things]))
     body = np.setdiff1d(np.unique(np.concatenate([tokens_touching(boxes, t.box) for t in things])), text)
     rest = np.setdiff1d(np.arange(len(boxes)), np.concatenate([text, body]))
     room = max(0, count - len(text))
+    text = text[rng.random(len(text)) >= lost]
     some_body = rng.permutation(body)[: round(room * rng.uniform(0.3, 0.9))]
     some_rest = rng.permutation(rest)[: max(0, room - len(some_body))]
     return sorted(np.concatenate([text, some_body, some_rest]).astype(int).tolist())
+
+
+def asked_tokens(scene: Scene, boxes: list[Box], kept: list[int]) -> list[list[int]]:
+    """For each of the boxes (picture fractions), which of the kept tokens touch it, counted among the kept ones.
+
+    Nothing for a box of the whole picture: it says nothing about where to look.
+    """
+    tokens = token_boxes(scene)[kept] / [scene.width, scene.height, scene.width, scene.height]
+    return [[] if box == (0.0, 0.0, 1.0, 1.0) else tokens_touching(tokens, box).tolist() for box in boxes]
