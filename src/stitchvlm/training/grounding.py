@@ -8,7 +8,6 @@ read, the share of a head's visual attention that falls on the place is driven u
 from collections.abc import Sequence
 
 import torch
-from torch.nn import functional as F
 
 from .packing import Batch, Packed
 

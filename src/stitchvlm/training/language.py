@@ -50,6 +50,16 @@ class Lesson:
         return {k: (1 - progress) * self.first_shares.get(k, 0) + progress * self.last_shares.get(k, 0) for k in kinds}
 
 
+@dataclass(frozen=True)
+class Exercise:
+    """A packed batch, its visual features `[visual tokens, width]`, each row's kinds of question, and where to look."""
+
+    batch: Batch
+    features: torch.Tensor
+    kinds: list[list[str]]
+    grounding: Grounding
+
+
 class FeatureBank:
     """Visual features of pictures, computed once for a frozen tower and kept in bfloat16."""
 
@@ -176,36 +186,33 @@ class LanguageTrainer:
             kept = keep_around(scene, subject, keep, np.random.default_rng(rng.getrandbits(32)), lost)
         return self._packer.pack(asked, kept, total, system), asked, kept
 
-    def batch(self, step: int, progress: float) -> tuple[Batch, torch.Tensor, list[list[str]], Grounding]:
-        """The packed batch of this step, its visual features `[visual tokens, width]`, the kinds asked, and where to look."""
+    def exercise(self, step: int, progress: float) -> Exercise:
+        """What this step learns from."""
         rng = random.Random(f"{self._seed}-{step}")
         chosen = self._choose(rng, progress)
         total = chosen[0][0].where[chosen[0][1]][2] * TOKENS_PER_TILE
         pruned = rng.random() < self.lesson.dropped_share
         keep = rng.randint(max(10, total // 14), total // 3) if pruned else None
-        rows = [self._pack(pictures, index, keep, rng, progress) for pictures, index in chosen]
+        drawn = [self._pack(pictures, index, keep, rng, progress) for pictures, index in chosen]
+        rows = [row for row, _, _ in drawn]
         features = self.bank.features(chosen)
         present = torch.cat(
-            [features[k, torch.tensor(kept, device=features.device)] for k, (_, _, kept) in enumerate(rows)]
+            [features[k, torch.tensor(kept, device=features.device)] for k, (_, _, kept) in enumerate(drawn)]
         )
-        batch = collate([row for row, _, _ in rows], self.device)
         places = [
             asked_tokens(pictures.scenes[index], [q.box for q in asked], kept)
-            for (pictures, index), (_, asked, kept) in zip(chosen, rows, strict=True)
+            for (pictures, index), (_, asked, kept) in zip(chosen, drawn, strict=True)
         ]
-        return (
-            batch,
-            present,
-            [[q.kind for q in asked] for _, asked, _ in rows],
-            Grounding([row for row, _, _ in rows], places, batch),
-        )
+        batch = collate(rows, self.device)
+        kinds = [[q.kind for q in asked] for _, asked, _ in drawn]
+        return Exercise(batch, present, kinds, Grounding(rows, places, batch))
 
     def loss_at(self, step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
-        batch, features, kinds, grounding = self.batch(step, progress)
-        logits, targets = answer_logits(self.model, batch, features, grounding)
-        scores = score_answers(logits.detach(), targets, batch, kinds)
+        given = self.exercise(step, progress)
+        logits, targets = answer_logits(self.model, given.batch, given.features, given.grounding)
+        scores = score_answers(logits.detach(), targets, given.batch, given.kinds)
         reading = scores.get("read", []) + scores.get("price", [])
-        beside = grounding.loss()
+        beside = given.grounding.loss()
         figures = {"reads": sum(reading) / max(1, len(reading)), "beside": beside.item()}
         figures |= {kind: sum(v) / len(v) for kind, v in scores.items() if kind in ("where", "colour", "cell", "bind")}
         return F.cross_entropy(logits, targets) + self.lesson.grounding * beside, figures
@@ -215,7 +222,8 @@ class LanguageTrainer:
         """Exact-match shares by kind over the first batches, whole answers only."""
         totals: dict[str, list[bool]] = defaultdict(list)
         for step in range(batches):
-            batch, features, kinds, _ = self.batch(step, 1.0)
-            for kind, scores in score_answers(*answer_logits(self.model, batch, features), batch, kinds).items():
+            given = self.exercise(step, 1.0)
+            answers = answer_logits(self.model, given.batch, given.features)
+            for kind, scores in score_answers(*answers, given.batch, given.kinds).items():
                 totals[kind] += scores
         return {kind: sum(scores) / len(scores) for kind, scores in totals.items()}
