@@ -12,7 +12,6 @@ from stitchvlm.training.align import align_words, word_directions
 from stitchvlm.training.architecture import grow_language_model, visual_features
 from stitchvlm.training.attention import use_plain_attention
 from stitchvlm.training.grid import TILE, TOKENS_PER_TILE
-from stitchvlm.training.grounding import Grounding
 from stitchvlm.training.language import answer_logits, score_answers
 from stitchvlm.training.packing import UNSEEN, Batch, Packer, collate
 from stitchvlm.training.questions import Question
@@ -115,40 +114,6 @@ def test_rows_of_other_lengths_change_nothing(tiny_model, tokenizer, pixels):
     alone, _ = answer_logits(tiny_model, collate([short], CPU), features)
     padded, _ = answer_logits(tiny_model, collate([short, long], CPU), torch.cat([features, features]))
     assert torch.allclose(alone, padded[: len(alone)], atol=1e-5)
-
-
-@pytest.mark.usefixtures("exact")
-@torch.no_grad()
-def test_grounding_is_minus_log_the_share_of_visual_attention_on_the_asked_place(tiny_model, tokenizer, pixels):
-    kept = [3, 9, 30, 31, 60]
-    packer, asked = Packer(tokenizer), ASKED[:2]
-    row = packer.pack(asked, kept, TOKENS_PER_TILE, SYSTEM)
-    batch, features = collate([row], CPU), features_of(tiny_model, pixels, kept)
-    places = [[1, 2], []]
-    use_plain_attention(tiny_model)
-    grounding = Grounding([row], [places], batch)
-    answer_logits(tiny_model, batch, features, grounding)
-
-    question = asked[0]  # alone, through transformers' eager attention, the other tokens of the picture masked
-    plain = packer.pack([question], kept, TOKENS_PER_TILE, SYSTEM)
-    tiny_model.model.language_model.config._attn_implementation = "eager"
-    embedded = tiny_model.model.language_model.embed_tokens(torch.tensor([plain.tokens]))
-    embedded[0, plain.visual] = features
-    maps = tiny_model.model.language_model(
-        inputs_embeds=embedded,
-        position_ids=torch.tensor([plain.positions]),
-        attention_mask=torch.ones(1, len(plain.tokens)),
-        output_attentions=True,
-        use_cache=False,
-    ).attentions
-    after = tokenizer(f"<|im_end|>\n<|im_start|>assistant\n{question.answer}").input_ids
-    last_word = len(plain.tokens) - len(after) - 1
-    expected = []
-    for attention in maps[1:]:
-        visual = attention[0, :, last_word:, plain.visual]
-        expected.append(-(visual[..., [1, 2]].sum(-1) / visual.sum(-1)).log().mean())
-    assert len(expected) == len(maps) - 1 > 0
-    assert torch.isclose(grounding.loss(), torch.stack(expected).mean(), rtol=1e-4)
 
 
 def test_an_answer_counts_only_when_all_of_it_is_right(tokenizer):

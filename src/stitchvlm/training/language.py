@@ -21,7 +21,7 @@ from .tower import normalise
 from .words import SYSTEM_PROMPTS
 
 MOST_LOST = 0.4
-"""In half of the pictures whose tokens are dropped, up to this share of the asked text is dropped as well."""
+"""In half of the pictures whose tokens are dropped, those of the asked text go with a probability of up to this."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,15 @@ def answer_logits(
 
     A `grounding` hears of the attention on the way.
     """
-    heard = {} if grounding is None else {"grounding": grounding}
     embedded = model.model.language_model.embed_tokens(batch.tokens)
     embedded = embedded.masked_scatter(batch.visual[..., None], features.to(embedded.dtype))
     with torch.autocast(embedded.device.type, torch.bfloat16):
         hidden = model.model.language_model(
-            inputs_embeds=embedded, position_ids=batch.positions, attention_mask=batch.mask, use_cache=False, **heard
+            inputs_embeds=embedded,
+            position_ids=batch.positions,
+            attention_mask=batch.mask,
+            use_cache=False,
+            grounding=grounding,
         ).last_hidden_state
         asked = batch.targets != UNSEEN
         return model.lm_head(hidden[asked]).float(), batch.targets[asked]
@@ -173,7 +176,7 @@ class LanguageTrainer:
     def _pack(
         self, pictures: PictureSet, index: int, keep: int | None, rng: random.Random, progress: float
     ) -> tuple[Packed, list[Question], list[int]]:
-        """One row, its questions, and the visual tokens it has: all, or about `keep` around what one question asks for."""
+        """One row, its questions, and the visual tokens it has: all, or up to `keep` around what one question asks for."""
         scene = pictures.scenes[index]
         total = pictures.where[index][2] * TOKENS_PER_TILE
         system = rng.choice(SYSTEM_PROMPTS) if rng.random() < 0.15 else None
@@ -208,14 +211,15 @@ class LanguageTrainer:
         return Exercise(batch, present, kinds, Grounding(rows, places, batch))
 
     def loss_at(self, step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
+        """The loss, and of its two parts "answers" is the answers' cross-entropy and "beside" that of the grounding."""
         given = self.exercise(step, progress)
         logits, targets = answer_logits(self.model, given.batch, given.features, given.grounding)
         scores = score_answers(logits.detach(), targets, given.batch, given.kinds)
         reading = scores.get("read", []) + scores.get("price", [])
-        beside = given.grounding.loss()
-        figures = {"reads": sum(reading) / max(1, len(reading)), "beside": beside.item()}
+        answers, beside = F.cross_entropy(logits, targets), given.grounding.loss()
+        figures = {"answers": answers.item(), "beside": beside.item(), "reads": sum(reading) / max(1, len(reading))}
         figures |= {kind: sum(v) / len(v) for kind, v in scores.items() if kind in ("where", "colour", "cell", "bind")}
-        return F.cross_entropy(logits, targets) + self.lesson.grounding * beside, figures
+        return answers + self.lesson.grounding * beside, figures
 
     @torch.no_grad()
     def figures(self, batches: int) -> dict[str, float]:

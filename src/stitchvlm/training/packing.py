@@ -21,7 +21,7 @@ LENGTH_STEP = 64
 class Packed:
     """One picture's sequence. `visual` is the slice that the visual features fill.
 
-    `asked` lists, for each question, the places from its last word on: whoever stands there has read all of it.
+    `asked` lists, for each question, the places from its last token on: whoever stands there has read all of it.
     """
 
     tokens: list[int]

@@ -61,15 +61,15 @@ def _tower(minutes: float) -> Stage:
 def _find(minutes: float) -> Stage:
     """One-tile pictures, lookups alone: which thing is meant, what is known of it, and where it is.
 
-    Never one thing alone: naming whatever is in the picture would be right, and is hard to unlearn.
+    With up to four things from the start: beginning with one, naming whatever is there is right, and hard to unlearn.
     """
     lesson = Lesson(first_shares=FIND, last_shares=FIND, most_things=(4, 4))
     return Stage("find", Budget(minutes=minutes, peak_rate=1e-3, decay_from=1.0), lesson)
 
 
 def _read(minutes: float) -> Stage:
-    """One-tile pictures with more things: what they say."""
-    lesson = Lesson(first_shares=READ, last_shares=READ, most_things=(4, 6))
+    """One-tile pictures: all kinds of questions, most of them about what a thing says."""
+    lesson = Lesson(first_shares=READ, last_shares=READ, most_things=(4, 4))
     return Stage("read", Budget(minutes=minutes, peak_rate=1e-3, decay_from=1.0), lesson)
 
 
@@ -111,7 +111,7 @@ RECIPES = {
                 _wide("wide", Budget(minutes=4, peak_rate=1e-3, decay_from=0.4), 0.2),
             ),
             "large": (
-                _wide("deep", Budget(minutes=42, peak_rate=9e-4, decay_from=0.3), 0.25, mlp=192),
+                _wide("deep", Budget(minutes=27, peak_rate=9e-4, decay_from=0.3), 0.25, mlp=192),
                 _wide("broad", Budget(minutes=3, peak_rate=2e-4, decay_from=0.2), 0.35),
             ),
         },
