@@ -41,6 +41,7 @@ class Recipe:
 
 FIND = {"bind": 0.7, "where": 0.3}
 READ = {"bind": 0.1, "read": 0.5, "cell": 0.05, "where": 0.12, "colour": 0.13, "shape": 0.1}
+NAMES = {"bind": 0.06, "read": 0.5, "where": 0.06, "colour": 0.18, "shape": 0.2}
 LAST = {"bind": 0.04, "read": 0.56, "cell": 0.02, "where": 0.12, "colour": 0.15, "shape": 0.11}
 SETTLED = {"read": 0.72, "where": 0.08, "colour": 0.12, "shape": 0.08}
 
@@ -73,13 +74,15 @@ def _read(minutes: float) -> Stage:
     return Stage("read", Budget(minutes=minutes, peak_rate=1e-3, decay_from=1.0), lesson)
 
 
-def _wide(name: str, budget: Budget, dropped: float, mlp: int | None = None) -> Stage:
+def _wide(
+    name: str, budget: Budget, dropped: float, mlp: int | None = None, first_shares: dict[str, float] = READ
+) -> Stage:
     """Pictures of up to five tiles, and a share of batches in which most visual tokens are missing."""
     lesson = Lesson(
         sets=("wide", "small"),
         tiles=_WIDE_TILES,
         pictures=16,
-        first_shares=READ,
+        first_shares=first_shares,
         last_shares=LAST,
         most_things=(6, 6),
         dropped_share=dropped,
@@ -112,6 +115,7 @@ RECIPES = {
             ),
             "large": (
                 _wide("deep", Budget(minutes=27, peak_rate=9e-4, decay_from=0.3), 0.25, mlp=192),
+                _wide("again", Budget(minutes=15, peak_rate=7e-4, decay_from=0.1), 0.25, mlp=192, first_shares=NAMES),
                 _wide("broad", Budget(minutes=3, peak_rate=2e-4, decay_from=0.2), 0.35),
             ),
         },
