@@ -7,7 +7,7 @@ tap computes just those rows beside it. The N x N map of eager attention never e
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, Cache
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -27,7 +27,7 @@ def register_tapped_attention() -> None:
     AttentionMaskInterface.register(TAPPED_SDPA, sdpa_mask)
 
 
-def _tapped_sdpa(module, query, key, value, attention_mask, tap: "AttentionTap | None" = None, **kwargs):
+def _tapped_sdpa(module, query, key, value, attention_mask, tap: "AttentionTap | LayerTap | None" = None, **kwargs):
     if tap is not None:
         tap.hear(module.layer_idx, query, key, kwargs["scaling"])
     return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
@@ -46,6 +46,14 @@ def visible_mask(
     if window is not None:
         seen &= key_index > query_index - window
     return (seen | (query_index < 0))[:, None]
+
+
+def weighted_mask(
+    mask: Bool[Tensor, "batch 1 queries keys"], size: Float[Tensor, "batch some_keys"]
+) -> Float[Tensor, "batch 1 queries keys"]:
+    """A mask to be added to the logits: the logarithm of a key's size where it may be seen (arXiv 2210.09461, equation 1)."""
+    bias = nn.functional.pad(size.log(), (0, mask.shape[-1] - size.shape[-1]))
+    return torch.where(mask, bias[:, None, None].to(mask.device), torch.finfo(torch.float32).min)
 
 
 class AttentionTap:
@@ -116,6 +124,40 @@ class AttentionTap:
                 decode[:, rows] += probabilities[..., : self._n_prompt].to(device)
         counts = steps < torch.tensor(n_decode_rows, device=device)[:, None]
         return prefill, decode * counts[..., None]
+
+
+class LayerTap:
+    """Listens to one layer while the large model's prompt goes through it, for methods that prune by its own attention.
+
+    Attributes:
+        received: attention that every token receives from the asked rows: their mean over rows and heads, after softmax.
+        keys: the layer's keys after the rotary embedding, heads joined.
+    """
+
+    received: Float[Tensor, "batch length"]
+    keys: Float[Tensor, "batch length width"]
+
+    def __init__(self, stream: TokenStream, rows: Bool[Tensor, "batch length"], layer: int, window: int | None):
+        self._index, self._layer, self._window = stream.index, layer, window
+        self._rows = rows.any(0).nonzero()[:, 0]
+        self._share = rows[:, self._rows].float() / rows.sum(1, keepdim=True).clamp(min=1)
+
+    def hear(
+        self,
+        layer: int,
+        query: Float[Tensor, "batch heads queries dim"],
+        key: Float[Tensor, "batch kv_heads keys dim"],
+        scaling: float,
+    ) -> None:
+        """Called by the attention function of ``layer`` with queries and keys after the rotary embedding."""
+        if layer != self._layer:
+            return
+        seen = visible_mask(self._index[:, self._rows], self._index, self._window).to(query.device)
+        total = query.new_zeros(query.shape[0], key.shape[2], dtype=torch.float32)
+        for rows, probabilities in _row_probabilities(query[:, :, self._rows], key, seen, scaling):
+            total += torch.einsum("brk,br->bk", probabilities, self._share[:, rows].to(total.device))
+        self.received = total / query.shape[1]
+        self.keys = key.transpose(1, 2).flatten(2)
 
 
 def _row_probabilities(

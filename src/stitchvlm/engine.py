@@ -5,7 +5,7 @@ transformers model.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -13,10 +13,10 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.generation.streamers import BaseStreamer
 
-from stitchvlm.attention import AttentionTap, visible_mask
+from stitchvlm.attention import AttentionTap, LayerTap, visible_mask, weighted_mask
 from stitchvlm.families.base import VLM, Inputs, Prompt, pad_left
 from stitchvlm.layout import VisualLayout
-from stitchvlm.methods.base import ReductionView, TokenReducer
+from stitchvlm.methods.base import Evidence, ReductionView, TokenReducer
 from stitchvlm.records import Question
 from stitchvlm.reduction import TokenStream
 from stitchvlm.sampling import Sampling, TokenPicker
@@ -44,12 +44,14 @@ class LayerSpan:
     Attributes:
         index: places of the tokens in the unpruned prompt, -1 on padding.
         n_visual: per row how many of them are visual.
+        size: how many tokens each one stands for; None where all stand for themselves.
     """
 
     layers: range
     index: Int[Tensor, "batch keys"]
     padded: bool
     n_visual: tuple[int, ...]
+    size: Float[Tensor, "batch keys"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +100,20 @@ class Engine:
         return self.vlm.family.prepare(self.vlm, questions, max_tiles)
 
     @torch.inference_mode()
-    def embed(self, inputs: Inputs) -> Prompt:
-        """The vision encoder and the embeddings: a prompt that can enter layer 0."""
-        return self.vlm.family.embed(self.vlm, inputs, self.vlm.family.encode(self.vlm, inputs))
+    def embed(self, inputs: Inputs, show_vision: bool = False) -> Prompt:
+        """The vision encoder and the embeddings: a prompt that can enter layer 0.
+
+        Args:
+            show_vision: let the vision encoder say what it attended to, for methods that need it.
+
+        Raises:
+            ValueError: if it cannot.
+        """
+        family = self.vlm.family
+        if not show_vision:
+            return family.embed(self.vlm, inputs, family.encode(self.vlm, inputs))
+        visual, vision = family.encode_and_show(self.vlm, inputs)
+        return replace(family.embed(self.vlm, inputs, visual), vision=vision)
 
     @torch.inference_mode()
     def prefill(self, prompt: Prompt, plan: Plan | None = None, tap: AttentionTap | None = None) -> Prefilled:
@@ -180,18 +193,64 @@ class Engine:
         present = tuple(torch.arange(layout.n_visual) for layout in prompt.layouts)
         spans, start, n_longest = [], 0, max(stream.lengths)
         for layer, n_keep in [*self._steps(prompt, plan), (self.n_layers, None)]:
+            if plan is not None and n_keep is not None:
+                tap = self._listener(prompt, stream, plan.reducer, layer)
             if layer > start:
-                spans.append(
-                    LayerSpan(range(start, layer), stream.index, stream.padded, tuple(len(row) for row in present))
-                )
+                n_visual = tuple(len(row) for row in present)
+                spans.append(LayerSpan(range(start, layer), stream.index, stream.padded, n_visual, stream.size))
                 stream = self._run(stream, cache, spans[-1].layers, n_longest, tap)
             if plan is not None and n_keep is not None:
-                view = ReductionView(
-                    prompt.layouts, present, layer, plan.guide, plan.seeds or range(len(prompt.layouts))
-                )
-                reduction = plan.reducer.reduce(view, n_keep)
+                reduction = plan.reducer.reduce(self._view(prompt, stream, present, plan, layer, tap), n_keep)
                 stream, present, start = reduction.apply(stream, present), reduction.kept, layer
+                tap = None
         return stream, tuple(spans), present
+
+    def _listener(self, prompt: Prompt, stream: TokenStream, reducer: TokenReducer, layer: int) -> LayerTap | None:
+        """What hears the layer before ``layer``, if the method wants its attention or its keys."""
+        if not reducer.needs & {Evidence.ATTENTION, Evidence.STATES}:
+            return None
+        if layer == 0:
+            raise ValueError(f"the method {reducer.name} looks at the layer before: give it a layer from 1 on, not 0")
+        width = prompt.stream.index.shape[1]
+        asking = torch.zeros(len(prompt.layouts), max(layout.n_tokens for layout in prompt.layouts), dtype=torch.bool)
+        for row, (layout, length) in enumerate(zip(prompt.layouts, prompt.stream.lengths, strict=True)):
+            asking[row, :length] = reducer.asking_rows(layout, prompt.stream.hidden[row, width - length :])
+        index = stream.index.cpu()
+        rows = asking.gather(1, index.clamp(min=0)) & (index >= 0)
+        return LayerTap(stream, rows, layer - 1, self.decoder.windows[layer - 1])
+
+    def _view(
+        self,
+        prompt: Prompt,
+        stream: TokenStream,
+        present: tuple[Int[Tensor, " _n_present"], ...],
+        plan: Plan,
+        layer: int,
+        tap: LayerTap | None,
+    ) -> ReductionView:
+        """What the method sees, collected from where the stream stands now."""
+        needs = plan.reducer.needs
+
+        def visual(values: Tensor, of: TokenStream) -> list[Tensor]:
+            return [row[mask] for row, mask in zip(values, (of.ordinal >= 0).to(values.device), strict=True)]
+
+        found = {}
+        if tap is not None:
+            found |= {"attention": visual(tap.received, stream), "keys": visual(tap.keys, stream)}
+        if Evidence.STATES in needs:
+            sizes = torch.ones_like(stream.index, dtype=torch.float32) if stream.size is None else stream.size
+            found |= {"states": visual(stream.hidden, stream), "sizes": visual(sizes, stream)}
+        if Evidence.EMBEDDINGS in needs:
+            start = prompt.stream
+            text = [
+                row[start.hidden.shape[1] - length + layout.first_text_after_visual :]
+                for row, layout, length in zip(start.hidden, prompt.layouts, start.lengths, strict=True)
+            ]
+            found |= {"embeddings": visual(start.hidden, start), "instruction": text}
+        if Evidence.VISION in needs:
+            found |= {"vision": prompt.vision}
+        seeds = plan.seeds or range(len(prompt.layouts))
+        return ReductionView(prompt.layouts, present, layer, plan.guide, seeds, **found)
 
     def _steps(self, prompt: Prompt, plan: Plan | None) -> list[tuple[int, tuple[int, ...]]]:
         """(layer, tokens to keep per row) of every step; layers depend on the model only, so rows agree on them."""
@@ -207,7 +266,7 @@ class Engine:
 
         Without padding and windows the mask is None, which lets SDPA take its causal flash kernels.
         """
-        masks = self._masks(layers, stream.padded, n_longest, stream.index, lambda: stream.index)
+        masks = self._masks(layers, stream.padded, n_longest, stream.index, lambda: stream.index, stream.size)
         return stream.with_hidden(self.decoder.run(stream, cache, layers, masks, tap))
 
     def _masks(
@@ -217,12 +276,23 @@ class Engine:
         n_longest: int,
         query_index: Int[Tensor, "batch queries"],
         key_index: Callable[[], Tensor],
+        size: Float[Tensor, "batch some_keys"] | None = None,
     ) -> dict[int | None, Tensor | None]:
-        """One mask per window in use, None where it would hide nothing; places of keys are only worked out where needed."""
-        return {
-            window: visible_mask(query_index, key_index(), window) if padded or _cuts(window, n_longest) else None
+        """One mask per window in use, None where it would hide nothing; places of keys are only worked out where needed.
+
+        Where tokens stand for several, ``size`` of the first keys (the rest stand for themselves), the masks are added to
+        the logits and weigh the keys by it.
+        """
+        masks = {
+            window: visible_mask(query_index, key_index(), window)
+            if padded or size is not None or _cuts(window, n_longest)
+            else None
             for window in {self.decoder.windows[layer] for layer in layers}
         }
+        if size is None:
+            return masks
+        dtype = self.vlm.model.dtype
+        return {window: weighted_mask(mask, size).to(dtype) for window, mask in masks.items() if mask is not None}
 
     def _step(
         self, prefilled: Prefilled, tokens: Int[Tensor, " batch"], step: int, tap: AttentionTap | None
@@ -241,7 +311,7 @@ class Engine:
         for span in prefilled.spans:
             n_longest = max(prompt.stream.lengths) + step + 1
             keys = partial(torch.cat, [span.index, answer_index], dim=1)
-            masks = self._masks(span.layers, span.padded, n_longest, stream.index, keys)
+            masks = self._masks(span.layers, span.padded, n_longest, stream.index, keys, span.size)
             stream = stream.with_hidden(self.decoder.run(stream, prefilled.cache, span.layers, masks, tap))
         return self.decoder.logits(stream.hidden)[:, 0]
 

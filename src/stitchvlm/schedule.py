@@ -62,6 +62,42 @@ class Schedule:
         layer = int(n_layers * (1 - math.sqrt(1 - keep)))
         return cls.single(min(1.0, (keep * n_layers - layer) / (n_layers - layer)), layer)
 
+    @classmethod
+    def from_layer(cls, keep: float, n_layers: int, layer: int, method: str) -> "Schedule":
+        """Everything up to ``layer``, and from there on the share that makes ``keep`` on average over all layers.
+
+        Raises:
+            ValueError: if the layers before ``layer`` alone are more than that.
+        """
+        check_keep(keep)
+        share = (keep * n_layers - layer) / (n_layers - layer)
+        if share < 0:
+            raise ValueError(
+                f"{method} keeps everything up to layer {layer}, which is {layer / n_layers:.1%} of {n_layers} layers: "
+                f"it cannot come down to {keep:.1%} on average; ask for more, or give it a lower layer"
+            )
+        return cls.single(share, layer) if share else cls((PruneStep(layer, 0.0),))
+
+    @classmethod
+    def pyramid(cls, keep: float, n_layers: int, stages: int, ratio: float) -> "Schedule":
+        """Stages in which the shares 1, ``ratio``, ``ratio``², … stay, together ``keep`` on average over all layers.
+
+        Stages are of equal depth where that meets the average; below it the first one is shortened, above it lengthened,
+        and the last share is set to what is left.
+        """
+        check_keep(keep)
+        if keep == 1:
+            return cls()
+        shares = [ratio**k for k in range(1, stages)]
+        mean = sum(shares) / len(shares)
+        first = min(n_layers - len(shares), max(1, int(n_layers * max(0.0, keep - mean) / (1 - mean))))
+        starts = [first + (n_layers - first) * k // len(shares) for k in range(len(shares))]
+        depths = [end - start for start, end in zip(starts, [*starts[1:], n_layers], strict=True)]
+        factor = (keep * n_layers - first) / sum(d * s for d, s in zip(depths, shares, strict=True))
+        if factor < 0:
+            raise ValueError(f"a pyramid on {n_layers} layers cannot come down to {keep:.1%} on average: ask for more")
+        return cls(tuple(PruneStep(start, min(1.0, factor * s)) for start, s in zip(starts, shares, strict=True)))
+
     def resolve(self, n_layers: int, n_visual: int) -> tuple[tuple[int, int], ...]:
         """``(layer, n_keep)`` of every step on a model of ``n_layers`` and a prompt of ``n_visual`` visual tokens.
 

@@ -12,6 +12,7 @@ from transformers import Cache
 
 from stitchvlm.attention import AttentionTap
 from stitchvlm.layout import VisualLayout
+from stitchvlm.methods.base import VisionEvidence
 from stitchvlm.records import Question
 from stitchvlm.reduction import TokenStream
 from stitchvlm.shapes import Bool, Float, Int
@@ -75,12 +76,14 @@ class Prompt:
         token_ids: their ids, padded like the stream, as logits processors expect them.
         layouts: per row where its visual tokens sit.
         next_position: per row the position id of the first generated token.
+        vision: per row what the vision encoder attended to, where that was asked for.
     """
 
     stream: TokenStream
     token_ids: Int[Tensor, "batch length"]
     layouts: tuple[VisualLayout, ...]
     next_position: Int[Tensor, " batch"]
+    vision: tuple[VisionEvidence, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +153,18 @@ class Family(ABC):
     @abstractmethod
     def encode(self, vlm: VLM, inputs: Inputs) -> Float[Tensor, "n_visual width"]:
         """The vision encoder and projector: one embedding per visual token, rows one after the other."""
+
+    def encode_and_show(
+        self, vlm: VLM, inputs: Inputs
+    ) -> tuple[Float[Tensor, "n_visual width"], tuple[VisionEvidence, ...]]:
+        """As :meth:`encode`, and per row what the encoder attended to.
+
+        Raises:
+            ValueError: if the family's encoder cannot tell.
+        """
+        raise ValueError(
+            f"{self.name} models do not show what their vision encoder attends to: choose a method that does without"
+        )
 
     @abstractmethod
     def embed(self, vlm: VLM, inputs: Inputs, visual: Float[Tensor, "n_visual width"]) -> Prompt:

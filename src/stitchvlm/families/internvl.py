@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoTokenizer, GotOcr2ImageProcessorPil, InternVLForConditionalGeneration
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
 
@@ -14,6 +14,7 @@ from stitchvlm.families import internvl2_checkpoint as internvl2
 from stitchvlm.families.base import VLM, Decoder, Family, Inputs, Prompt, assemble_prompt, decoder_windows
 from stitchvlm.families.checkpoint import load_weights, read_json, stop_token_ids
 from stitchvlm.layout import VisualLayout
+from stitchvlm.methods.base import VisionEvidence
 from stitchvlm.records import Question
 from stitchvlm.shapes import Float
 
@@ -57,6 +58,22 @@ class InternVL(Family):
             return torch.empty(0, vlm.model.config.text_config.hidden_size, dtype=vlm.model.dtype, device=vlm.device)
         features = vlm.model.get_image_features(pixel_values=inputs.pixels.to(vlm.device), return_dict=True)
         return features.pooler_output.flatten(0, 1)
+
+    def encode_and_show(
+        self, vlm: VLM, inputs: Inputs
+    ) -> tuple[Float[Tensor, "n_visual width"], tuple[VisionEvidence, ...]]:
+        if inputs.pixels is None:
+            empty = VisionEvidence(torch.empty(0), torch.empty(0, 1))
+            return self.encode(vlm, inputs), tuple(empty for _ in inputs.layouts)
+        pixels = inputs.pixels.to(vlm.device)
+        features = vlm.model.get_image_features(pixel_values=pixels, return_dict=True, output_hidden_states=True)
+        layer = vlm.model.model.vision_tower.encoder.layer[-2]
+        received, keys = _summary_attention(layer, features.hidden_states[-3])
+        n_patches = received.shape[1] // vlm.model.config.image_seq_length
+        received, keys = (_by_token(vlm, values, n_patches).flatten(0, 1) for values in (received[..., None], keys))
+        counts = [layout.n_visual for layout in inputs.layouts]
+        shown = zip(received[:, 0].split(counts), keys.split(counts), strict=True)
+        return features.pooler_output.flatten(0, 1), tuple(VisionEvidence(*row) for row in shown)
 
     def embed(self, vlm: VLM, inputs: Inputs, visual: Float[Tensor, "n_visual width"]) -> Prompt:
         return assemble_prompt(inputs, visual, vlm)
@@ -114,6 +131,33 @@ class InternVL(Family):
             return 1, 1
         tile = (processor.size["height"], processor.size["width"])
         return get_optimal_tiled_canvas((height, width), tile, processor.min_patches, most)
+
+
+def _summary_attention(layer: nn.Module, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    """Attention that each patch receives from the summary token, and each patch's key; means over heads.
+
+    The one row is worked out beside the encoder's fused attention; ``hidden`` is what entered the layer.
+    """
+    attention, states = layer.attention, layer.layernorm_before(hidden)
+    shape = (*states.shape[:2], attention.num_heads, attention.head_dim)
+    query = attention.q_norm(attention.q_proj(states[:, :1])).view(shape[0], 1, *shape[2:]).transpose(1, 2)
+    key = attention.k_norm(attention.k_proj(states)).view(shape).transpose(1, 2)
+    received = ((query * attention.scale) @ key.transpose(2, 3)).float().softmax(-1).mean(1)[:, 0, 1:]
+    return received, key.float().mean(1)[:, 1:]
+
+
+def _by_token(vlm: VLM, values: Tensor, n_patches: int) -> Tensor:
+    """Means over the patches that make up each visual token, in the order of the visual tokens."""
+    tiles, count, width = values.shape
+    side = int(count**0.5)
+    ratio = vlm.model.config.downsample_ratio
+    channels = [
+        vlm.model.model.pixel_shuffle(values[..., k].reshape(tiles, side, side, 1), scale_factor=ratio)
+        .reshape(tiles, -1, n_patches)
+        .mean(-1)
+        for k in range(width)
+    ]
+    return torch.stack(channels, -1)
 
 
 def tap_language_model(model: InternVLForConditionalGeneration) -> InternVLForConditionalGeneration:

@@ -7,10 +7,24 @@ one registers through the entry point group ``stitchvlm.methods``.
 from importlib.metadata import entry_points
 
 from stitchvlm.methods.base import Evidence, ReductionView, TokenReducer, TokenScorer
+from stitchvlm.methods.cdpruner import CDPruner
+from stitchvlm.methods.dart import DART
+from stitchvlm.methods.divprune import DivPrune
+from stitchvlm.methods.fastv import FastV
 from stitchvlm.methods.guided import Guided
+from stitchvlm.methods.oracle import Oracle
+from stitchvlm.methods.pyramiddrop import PyramidDrop
 from stitchvlm.methods.random import Random
+from stitchvlm.methods.single_layer import SingleLayer
+from stitchvlm.methods.sparsevlm import SparseVLM
+from stitchvlm.methods.tome import ToMe
+from stitchvlm.methods.uniform import Uniform
+from stitchvlm.methods.visionzip import VisionZip
 
-_BUILT_IN: tuple[type[TokenReducer], ...] = (Guided, Random)
+_BUILT_IN: tuple[type[TokenReducer], ...] = (
+    *(Guided, FastV, ToMe, SparseVLM, PyramidDrop, VisionZip, DivPrune, CDPruner, DART),
+    *(Uniform, Random, SingleLayer, Oracle),
+)
 
 
 def available_methods() -> dict[str, type[TokenReducer]]:

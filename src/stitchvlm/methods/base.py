@@ -6,29 +6,57 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from stitchvlm.layout import VisualLayout
 from stitchvlm.reduction import Reduction
-from stitchvlm.shapes import Float, Int
+from stitchvlm.schedule import Schedule
+from stitchvlm.shapes import Bool, Float, Int
 
 
 class Evidence(Enum):
     """What a method may ask to see. The engine collects only what is asked for."""
 
     GUIDE_MAP = "a guide map from the small model"
+    OWN_MAP = "the large model's own guide map, from a full pass of it"
+    ATTENTION = "the large model's attention in the layer before"
+    STATES = "the large model's hidden states and keys"
+    EMBEDDINGS = "visual and text tokens as they enter the language model"
+    VISION = "the vision encoder's attention and keys"
+
+
+@dataclass(frozen=True, eq=False)
+class VisionEvidence:
+    """What a vision encoder shows of itself, per visual token of one prompt.
+
+    Attributes:
+        attention: attention that the token's patches receive from the encoder's summary token, or from all patches where
+            it has none; the mean over heads in the last layer but one.
+        keys: keys of that layer, the mean over heads and over the token's patches.
+    """
+
+    attention: Float[Tensor, " n_visual"]
+    keys: Float[Tensor, "n_visual dim"]
 
 
 @dataclass(frozen=True, eq=False)
 class ReductionView:
-    """All that a method sees when it decides, one entry per row of the batch.
+    """All that a method sees when it decides, one entry per row of the batch; None is what it did not ask for.
 
     Attributes:
         layouts: where the visual tokens sit.
         present: ordinals of the visual tokens that are still there, ascending.
         layer: the decoder layer before which the reduction happens.
-        guide: importance of every visual token of the layout (not only of those present), if the method needs it.
+        guide: importance of every visual token of the layout (not only of those present).
         seeds: one per row, for methods that draw random numbers, so that a row does not depend on its batch.
+        attention: what every present token receives, in the layer before, from the rows that the method asked for.
+        keys: of the present tokens, after the rotary embedding, in the layer before.
+        states: of the present tokens as they enter ``layer``.
+        sizes: how many tokens each present one stands for.
+        embeddings: of every visual token as it entered the language model.
+        instruction: embeddings of the text after the last visual token.
+        vision: what the vision encoder showed of every visual token.
     """
 
     layouts: Sequence[VisualLayout]
@@ -36,6 +64,13 @@ class ReductionView:
     layer: int
     guide: Sequence[Float[Tensor, " _n_visual"]] | None = None
     seeds: Sequence[int] = ()
+    attention: Sequence[Float[Tensor, " _n_present"]] | None = None
+    keys: Sequence[Float[Tensor, "_n_present _dim"]] | None = None
+    states: Sequence[Float[Tensor, "_n_present _width"]] | None = None
+    sizes: Sequence[Float[Tensor, " _n_present"]] | None = None
+    embeddings: Sequence[Float[Tensor, "_n_visual _width"]] | None = None
+    instruction: Sequence[Float[Tensor, "_n_text _width"]] | None = None
+    vision: Sequence[VisionEvidence] | None = None
 
 
 class TokenReducer(ABC):
@@ -49,6 +84,22 @@ class TokenReducer(ABC):
     def reduce(self, view: ReductionView, n_keep: Sequence[int]) -> Reduction:
         """Decide which visual tokens of every row stay, ``n_keep[row]`` of them."""
 
+    def schedule(self, keep: float, n_layers: int) -> Schedule:
+        """At which layers the method reduces, so that the share ``keep`` stays on average over the layers.
+
+        Raises:
+            ValueError: if the method cannot come to that average on so many layers.
+        """
+        return Schedule.for_average(keep, n_layers)
+
+    def asking_rows(
+        self, layout: VisualLayout, embeddings: Float[Tensor, "n_tokens width"]
+    ) -> Bool[Tensor, " n_tokens"]:
+        """Which prompt tokens' attention counts as evidence, from the embeddings of the unpadded prompt; by default the last."""
+        rows = torch.zeros(layout.n_tokens, dtype=torch.bool)
+        rows[-1] = True
+        return rows
+
 
 class TokenScorer(TokenReducer):
     """A method that drops the tokens with the lowest scores; it writes only :meth:`score`."""
@@ -59,3 +110,15 @@ class TokenScorer(TokenReducer):
 
     def reduce(self, view: ReductionView, n_keep: Sequence[int]) -> Reduction:
         return Reduction.top(self.score(view), n_keep, view.present)
+
+
+def over_layout(
+    view: ReductionView, scores: Sequence[Float[Tensor, " _n_present"]]
+) -> list[Float[Tensor, " _n_visual"]]:
+    """Scores of the present tokens as scores of all, those that are gone below every other."""
+    spread = []
+    for row, layout, present in zip(scores, view.layouts, view.present, strict=True):
+        whole = row.new_full((layout.n_visual,), -torch.inf)
+        whole[present.to(row.device)] = row
+        spread.append(whole)
+    return spread
