@@ -55,7 +55,8 @@ def tiny_recipe() -> Recipe:
     small, page = Style(small=True), Style(kinds=("page",))
     sets = {"page": page, "small": small, "wide": small, "small-check": small, "wide-check": small}
     return Recipe(
-        {name: Pictures(style, COUNT, 1) for name, style in sets.items()}, {"small": stages, "large": stages[2:]}
+        {name: Pictures(style, COUNT, 1) for name, style in sets.items()},
+        {"small": stages, "large": (replace(stages[2], name="deep", text_mlp=64), *stages[2:])},
     )
 
 

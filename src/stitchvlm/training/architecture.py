@@ -128,12 +128,12 @@ def _widen(mlp: nn.Module, width: int) -> None:
     """More hidden units, in place; the output ignores the new ones until it is trained."""
     for name in ("gate_proj", "up_proj"):
         old = getattr(mlp, name)
-        wide = nn.Linear(old.in_features, width, bias=False)
+        wide = nn.Linear(old.in_features, width, bias=False, device=old.weight.device)
         nn.init.normal_(wide.weight, std=old.in_features**-0.5)
         wide.weight[: old.out_features] = old.weight
         setattr(mlp, name, wide)
     old = mlp.down_proj
-    wide = nn.Linear(width, old.out_features, bias=False)
+    wide = nn.Linear(width, old.out_features, bias=False, device=old.weight.device)
     nn.init.zeros_(wide.weight)
     wide.weight[:, : old.in_features] = old.weight
     mlp.down_proj, mlp.intermediate_size = wide, width

@@ -1,6 +1,7 @@
 """Runs the stages of one model in order, each resumable, and saves the finished model in transformers' own format."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -32,7 +33,9 @@ class Pipeline:
         self.packer = Packer(self.tokenizer)
         self.sets = {name: PictureSet(data, name) for name in recipe.pictures}
         tokens = {token: self.tokenizer.convert_tokens_to_ids(token) for token in SPECIAL}
-        self.model = build_model(SIZES[which], tokens, len(self.tokenizer), seed).to(device)
+        size = SIZES[which]
+        size = replace(size, text_mlp=recipe.stages[which][0].text_mlp or size.text_mlp)
+        self.model = build_model(size, tokens, len(self.tokenizer), seed).to(device)
         use_plain_attention(self.model)
         self._reader = DenseReader(self.model).to(device)
 
@@ -47,6 +50,7 @@ class Pipeline:
         if name not in stages:
             raise ValueError(f"the {self.which} model has no stage {name!r}: choose one of {', '.join(stages)}")
         weights = load_saved(folder, self.tokenizer).state_dict()
+        self._widen_for(stages[name])
         if stages[name].lesson is None:  # a tower goes on alone; the language model behind it starts anew
             weights = self.model.state_dict() | {k: v for k, v in weights.items() if not k.startswith(_LANGUAGE)}
         try:
@@ -68,8 +72,8 @@ class Pipeline:
                 f"the {self.which} model grows out of the {smaller.which} one, which is not finished: train that first"
             )
         smaller.load_latest()
-        size = SIZES[self.which]
-        grow_language_model(smaller.model, size.text_layers, size.text_mlp)
+        text = self.model.config.text_config
+        grow_language_model(smaller.model, text.num_hidden_layers, text.intermediate_size)
         self.model.load_state_dict(smaller.model.state_dict())
 
     def finished(self) -> bool:
@@ -96,8 +100,15 @@ class Pipeline:
     def _checkpoint(self, stage: Stage) -> Path:
         return self.folder / f"{stage.name}.pt"
 
+    def _widen_for(self, stage: Stage) -> None:
+        """Bring the language model's MLPs to the width that the stage wants."""
+        text, wanted = self.model.config.text_config, stage.text_mlp or SIZES[self.which].text_mlp
+        if wanted != text.intermediate_size:
+            grow_language_model(self.model, text.num_hidden_layers, wanted)
+
     def _run(self, stage: Stage, deadline: Deadline) -> bool:
         checkpoint = self._checkpoint(stage)
+        self._widen_for(stage)
         if stage.lesson is None:
             reader = self._reader
             loss_at = self._tower_loss(reader, stage)
@@ -162,6 +173,7 @@ class Pipeline:
         for stage in reversed(self.recipe.stages[self.which]):
             state = load_state(self._checkpoint(stage)) if stage.lesson else None
             if state is not None:
+                self._widen_for(stage)
                 self.model.load_state_dict(state["module"])
                 return stage.name
         return None

@@ -19,11 +19,15 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of one model. Without a lesson it is the dense pretraining of the tower."""
+    """One stage of one model. Without a lesson it is the dense pretraining of the tower.
+
+    `text_mlp` is the width of the language model's MLPs in a stage that comes before they are widened.
+    """
 
     name: str
     budget: Budget
     lesson: Lesson | None = None
+    text_mlp: int | None = None
     tiles_a_step: int = 48
 
 
@@ -38,6 +42,7 @@ class Recipe:
 FIND = {"bind": 0.2, "read": 0.25, "cell": 0.2, "where": 0.15, "list": 0.1, "colour": 0.05, "shape": 0.05}
 FOUND = {"bind": 0.05, "read": 0.5, "cell": 0.1, "where": 0.12, "list": 0.08, "colour": 0.1, "shape": 0.05}
 READ = {"read": 0.62, "cell": 0.06, "where": 0.1, "list": 0.06, "colour": 0.1, "shape": 0.06}
+TOLD = {"read": 0.5, "cell": 0.06, "where": 0.15, "list": 0.04, "colour": 0.17, "shape": 0.08}
 SETTLED = {"read": 0.72, "where": 0.08, "colour": 0.12, "shape": 0.08}
 
 _PICTURES = {
@@ -60,18 +65,18 @@ def _find(minutes: float) -> Stage:
     return Stage("find", Budget(minutes=minutes, peak_rate=1e-3, decay_from=1.0), lesson)
 
 
-def _wide(name: str, minutes: float, rate: float, decay_from: float, dropped: float) -> Stage:
+def _wide(name: str, budget: Budget, dropped: float, shares: dict[str, float], mlp: int | None = None) -> Stage:
     """Pictures of up to five tiles, and a share of batches in which most visual tokens are missing."""
     lesson = Lesson(
         sets=("wide", "small"),
         tiles=_WIDE_TILES,
         pictures=16,
-        first_shares=READ,
+        first_shares=shares,
         last_shares=SETTLED,
         most_things=(6, 6),
         dropped_share=dropped,
     )
-    return Stage(name, Budget(minutes=minutes, peak_rate=rate, decay_from=decay_from), lesson)
+    return Stage(name, budget, lesson, text_mlp=mlp)
 
 
 def _polish(minutes: float, dropped: float) -> Stage:
@@ -106,8 +111,16 @@ RECIPES = {
     "scenes": Recipe(
         _PICTURES,
         {
-            "small": (_tower(45), _find(13), _wide("wide", 22, 1e-3, 0.5, 0.2)),
-            "large": (_wide("deep", 30, 7e-4, 0.4, 0.35), _polish(12, 0.35)),
+            "small": (
+                _tower(45),
+                _find(13),
+                _wide("wide", Budget(minutes=9, peak_rate=1e-3, decay_from=0.5), 0.2, READ),
+            ),
+            "large": (
+                _wide("deep", Budget(minutes=20, peak_rate=1e-3, decay_from=0.7), 0.25, TOLD, mlp=192),
+                _wide("broad", Budget(minutes=9, peak_rate=4e-4, decay_from=0.1), 0.35, TOLD),
+                _polish(12, 0.35),
+            ),
         },
     ),
 }
