@@ -47,7 +47,10 @@ class Cascade:
     @property
     def needs_small(self) -> bool:
         """Whether anybody wants the small model's opinion: the exit policy, or the method its guide map."""
-        return self.exit.needs_draft or (self.method is not None and Evidence.GUIDE_MAP in self.method.needs)
+        return self.exit.needs_draft or self._needs(Evidence.GUIDE_MAP)
+
+    def _needs(self, evidence: Evidence) -> bool:
+        return self.method is not None and evidence in self.method.needs
 
     def answer(
         self,
@@ -111,7 +114,12 @@ class Cascade:
             large.check_context(inputs.layouts, sampling)
             plan = self._plan(large, inputs.layouts, guides, [_seed(sampling.seed, question) for question in questions])
         with watch.stage("large_encode"):
-            prompt = large.embed(inputs)
+            prompt = large.embed(inputs, self._needs(Evidence.VISION))
+        if self._needs(Evidence.OWN_MAP):
+            assert plan is not None
+            with watch.stage("large_own_map"):
+                own = run_guide(large, prompt, sampling, self.guide_tokens, self.first_query)
+            plan = replace(plan, guide=[draft.guide.scores for draft in own.drafts])
         with watch.stage("large_prefill"):
             prefilled = large.prefill(prompt, plan)
         with watch.stage("large_decode"):
@@ -140,7 +148,7 @@ class Cascade:
         if self.method is None:
             return None
         scores = None
-        if Evidence.GUIDE_MAP in self.method.needs:
+        if self._needs(Evidence.GUIDE_MAP):
             assert guides is not None, "needs_small says that the method wants them"
             scores = [g.layout.resample(g.scores, onto=layout) for g, layout in zip(guides, layouts, strict=True)]
         return Plan(self.schedule(large.n_layers), self.method, scores, seeds)

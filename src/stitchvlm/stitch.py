@@ -96,7 +96,7 @@ class Stitch:
             raise ValueError(f"max_tiles must be at least 1, not {max_tiles}")
         if guide_tokens is not None and guide_tokens < 1:
             raise ValueError(f"guide_tokens must be at least 1, not {guide_tokens}")
-        schedule = _schedule(parse_keep(keep), layer)
+        schedule = _schedule(reducer, parse_keep(keep), layer)
         dtype = parse_dtype(dtype)
         if device_map is None:
             usable_device(device)
@@ -201,10 +201,13 @@ def _picture_of(part: dict[str, Any]) -> Any:
     return picture
 
 
-def _schedule(keep: float, layer: int | None) -> Callable[[int], Schedule]:
-    if layer is not None and layer < 0:
-        raise ValueError(f"layer must be 0 or more, not {layer}")
-    return partial(Schedule.for_average, keep) if layer is None else lambda n_layers: Schedule.single(keep, layer)
+def _schedule(method: TokenReducer | None, keep: float, layer: int | None) -> Callable[[int], Schedule]:
+    """The method's own way to an average, or the share that is kept from a given layer on."""
+    if layer is not None:
+        if layer < 0:
+            raise ValueError(f"layer must be 0 or more, not {layer}")
+        return lambda n_layers: Schedule.single(keep, layer)
+    return partial(Schedule.for_average if method is None else method.schedule, keep)
 
 
 def default_exit(method: str | TokenReducer | None, embedded: bool) -> float | str:
