@@ -25,7 +25,7 @@ MODEL_FILES = ("model.safetensors", "config.json", "tokenizer.json")
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="folder for pictures and training state (6 GB)")
+    parser.add_argument("--work", type=Path, required=True, help="folder for pictures and training state (15 GB)")
     parser.add_argument("--out", type=Path, required=True, help="folder for models and logs")
     parser.add_argument("--fonts", type=Path, help="folder with font files (default: those of the system)")
     parser.add_argument("--minutes", type=float, default=9.0, help="length of this call")

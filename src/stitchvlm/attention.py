@@ -72,7 +72,8 @@ class AttentionTap:
     def __init__(self, prompt: TokenStream, counted: Bool[Tensor, "batch prompt"], windows: tuple[int | None, ...]):
         self._index = prompt.index
         self._n_prompt = prompt.index.shape[1]
-        self._rows = counted.any(0).nonzero()[:, 0]
+        self._rows = _columns(counted.any(0))
+        self._row_index = self._index[:, self._rows]
         self._row_counts = counted[:, self._rows]
         self._windows = windows
         self._scaling: dict[int, float] = {}
@@ -91,7 +92,7 @@ class AttentionTap:
         if key.shape[2] > self._n_prompt:
             self._queries.setdefault(layer, []).append(query)
             return
-        seen = visible_mask(self._index[:, self._rows], self._index, self._windows[layer]).to(query.device)
+        seen = visible_mask(self._row_index, self._index, self._windows[layer]).to(query.device)
         counts = self._row_counts.to(query.device)
         total = query.new_zeros(query.shape[0], self._n_prompt, dtype=torch.float32)
         for rows, probabilities in _row_probabilities(query[:, :, self._rows], key, seen, scaling):
@@ -139,7 +140,7 @@ class LayerTap:
 
     def __init__(self, stream: TokenStream, rows: Bool[Tensor, "batch length"], layer: int, window: int | None):
         self._index, self._layer, self._window = stream.index, layer, window
-        self._rows = rows.any(0).nonzero()[:, 0]
+        self._rows = _columns(rows.any(0))
         self._share = rows[:, self._rows].float() / rows.sum(1, keepdim=True).clamp(min=1)
 
     def hear(
@@ -158,6 +159,15 @@ class LayerTap:
             total += torch.einsum("brk,br->bk", probabilities, self._share[:, rows].to(total.device))
         self.received = total / query.shape[1]
         self.keys = key.transpose(1, 2).flatten(2)
+
+
+def _columns(chosen: Bool[Tensor, " n"]) -> slice | Int[Tensor, " n_chosen"]:
+    """The places that are True: a slice, which costs no copy, where they lie side by side."""
+    places = chosen.nonzero()[:, 0]
+    if not len(places):
+        return places
+    first, last = int(places[0]), int(places[-1])
+    return slice(first, last + 1) if last - first + 1 == len(places) else places
 
 
 def _row_probabilities(

@@ -129,6 +129,8 @@ def test_an_answer_counts_only_when_all_of_it_is_right(tokenizer):
 def test_growing_a_language_model_keeps_its_logits(tiny_model, tokenizer, pixels):
     ids, _ = plain_chat(tokenizer, ASKED[0])
     before = tiny_model(input_ids=ids, pixel_values=pixels).logits
+    grow_language_model(tiny_model, 7, tiny_model.config.text_config.intermediate_size)
+    assert torch.equal(tiny_model.eval()(input_ids=ids, pixel_values=pixels).logits, before)
     grow_language_model(tiny_model, 7, 100)
     tiny_model.eval()
     assert tiny_model.model.language_model.layers[6].mlp.down_proj.in_features == 100

@@ -3,6 +3,7 @@
 import copy
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -124,7 +125,7 @@ def visual_features(model: InternVLForConditionalGeneration, pixels: torch.Tenso
     return model.model.multi_modal_projector(shuffled.reshape(len(hidden), CELLS * CELLS, -1))
 
 
-def _widen(mlp: nn.Module, width: int) -> None:
+def _widen(mlp: Any, width: int) -> None:
     """More hidden units, in place; the output ignores the new ones until it is trained."""
     for name in ("gate_proj", "up_proj"):
         old = getattr(mlp, name)

@@ -130,17 +130,18 @@ class LanguageTrainer:
         self.model, self.lesson, self._packer, self._seed = model, lesson, packer, seed
         self.device = next(model.parameters()).device
         self.bank = FeatureBank(model, self.device)
-        self._groups = [
-            (sets[name], group)
-            for name in lesson.sets
-            for group in pictures_by_tiles(sets[name], lesson.tiles).values()
-        ]
+        self._groups: list[tuple[PictureSet, list[int]]] = []
+        self._weights: list[float] = []  # the sets share the batches evenly, however many pictures they have
+        for name in lesson.sets:
+            groups = list(pictures_by_tiles(sets[name], lesson.tiles).values())
+            self._groups += [(sets[name], group) for group in groups]
+            self._weights += [len(group) / sum(map(len, groups)) for group in groups]
 
     def _choose(self, rng: random.Random, progress: float) -> list[tuple[PictureSet, int]]:
         """Pictures with equally many tiles and not more things than the lesson has reached."""
         low, high = self.lesson.most_things
         limit = low + (high - low) * min(1.0, 2 * progress)
-        pictures, group = rng.choices(self._groups, [len(group) for _, group in self._groups])[0]
+        pictures, group = rng.choices(self._groups, self._weights)[0]
         chosen: list[tuple[PictureSet, int]] = []
         while len(chosen) < self.lesson.pictures:
             index = rng.choice(group)

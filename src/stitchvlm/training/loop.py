@@ -95,20 +95,21 @@ def run_stage(
     step, seconds = _resume(module, optimizers, checkpoint)
     saved_at = time.monotonic()
     totals: dict[str, float] = {}
+    counted = 0
     module.train()
     module.zero_grad(set_to_none=True)  # what a stage before left on parameters that are frozen now must not be clipped
     while (progress := budget.progress(step, seconds)) < 1.0 and not deadline.passed():
         started = time.monotonic()
         rate = rate_at(progress, step, budget.peak_rate, budget.warmup, budget.decay_from)
         figures = _take_step(module, optimizers, loss_at, step, progress, rate)
-        step += 1
+        step, counted = step + 1, counted + 1
         seconds += time.monotonic() - started
         for key, value in figures.items():
             totals[key] = totals.get(key, 0.0) + value
         if step % budget.log_every == 0:
-            means = {key: value / budget.log_every for key, value in totals.items()}
+            means = {key: value / counted for key, value in totals.items()}
             log(stage=name, step=step, seconds=seconds, rate=rate, **means)
-            totals = {}
+            totals, counted = {}, 0
         if time.monotonic() - saved_at > budget.save_every_seconds:
             save_state(checkpoint, _snapshot(module, optimizers, step, seconds))
             saved_at = time.monotonic()

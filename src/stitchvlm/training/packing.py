@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from .questions import Question
 
 UNSEEN = -100
+LENGTH_STEP = 64
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,11 @@ class Packer:
 
 
 def collate(rows: list[Packed], device: torch.device) -> Batch:
-    """Pad to the longest row; padded places see only themselves and are seen by nobody."""
-    length = max(len(row.tokens) for row in rows)
+    """Pad to the longest row, rounded up; padded places see only themselves and are seen by nobody.
+
+    Every new length costs a CPU time to prepare its kernels, so only few lengths occur.
+    """
+    length = -(-max(len(row.tokens) for row in rows) // LENGTH_STEP) * LENGTH_STEP
 
     def padded(values: list[list[int]], fill: int) -> torch.Tensor:
         return torch.tensor([row + [fill] * (length - len(row)) for row in values], device=device)

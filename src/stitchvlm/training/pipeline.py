@@ -33,8 +33,7 @@ class Pipeline:
         self.packer = Packer(self.tokenizer)
         self.sets = {name: PictureSet(data, name) for name in recipe.pictures}
         tokens = {token: self.tokenizer.convert_tokens_to_ids(token) for token in SPECIAL}
-        size = SIZES[which]
-        size = replace(size, text_mlp=recipe.stages[which][0].text_mlp or size.text_mlp)
+        size = replace(SIZES[which], text_mlp=self._mlp_width(recipe.stages[which][0]))
         self.model = build_model(size, tokens, len(self.tokenizer), seed).to(device)
         use_plain_attention(self.model)
         self._reader = DenseReader(self.model).to(device)
@@ -100,9 +99,12 @@ class Pipeline:
     def _checkpoint(self, stage: Stage) -> Path:
         return self.folder / f"{stage.name}.pt"
 
+    def _mlp_width(self, stage: Stage) -> int:
+        return stage.text_mlp or SIZES[self.which].text_mlp
+
     def _widen_for(self, stage: Stage) -> None:
         """Bring the language model's MLPs to the width that the stage wants."""
-        text, wanted = self.model.config.text_config, stage.text_mlp or SIZES[self.which].text_mlp
+        text, wanted = self.model.config.text_config, self._mlp_width(stage)
         if wanted != text.intermediate_size:
             grow_language_model(self.model, text.num_hidden_layers, wanted)
 

@@ -87,6 +87,12 @@ def references(scene: Scene, thing: Thing) -> list[str]:
     return found
 
 
+def _is_only(scene: Scene, **trait: str) -> bool:
+    """Whether one thing alone has the noun, or the colour."""
+    ((name, value),) = trait.items()
+    return sum(getattr(thing, name) == value for thing in scene.things) == 1
+
+
 def _place(scene: Scene, thing: Thing) -> str | None:
     """By thirds, from "top left" to "bottom right", or None too near a border between thirds."""
     words = []
@@ -119,7 +125,7 @@ def _price(scene: Scene, thing: Thing, rng: random.Random) -> tuple[str, str, Bo
 
 
 def _colour(scene: Scene, thing: Thing, rng: random.Random) -> tuple[str, str, Box] | None:
-    if sum(t.noun == thing.noun for t in scene.things) == 1 and rng.random() < 0.6:
+    if _is_only(scene, noun=thing.noun) and rng.random() < 0.6:
         return rng.choice(COLOUR_OF).format(it=f"the {thing.noun}"), thing.colour, thing.box
     if thing.item:
         return rng.choice(COLOUR_ITEM).format(item=thing.item), thing.colour, thing.box
@@ -132,7 +138,7 @@ def _colour(scene: Scene, thing: Thing, rng: random.Random) -> tuple[str, str, B
 def _shape(scene: Scene, thing: Thing, rng: random.Random) -> tuple[str, str, Box] | None:
     if thing.noun in ("sign", "tag"):
         return None
-    if sum(t.colour == thing.colour for t in scene.things) == 1 and rng.random() < 0.6:
+    if _is_only(scene, colour=thing.colour) and rng.random() < 0.6:
         return rng.choice(SHAPE_OF).format(colour=thing.colour), thing.noun, thing.box
     if not thing.text:
         return None
@@ -156,9 +162,9 @@ def _cell(scene: Scene, thing: Thing, rng: random.Random) -> tuple[str, str, Box
 def _bind(scene: Scene, thing: Thing, rng: random.Random) -> tuple[str, str, Box] | None:
     """The shortest lookup that there is: from the noun to the colour, or back. It is learned first and carries the rest."""
     ways = []
-    if sum(t.noun == thing.noun for t in scene.things) == 1:
+    if _is_only(scene, noun=thing.noun):
         ways.append((f"What colour is the {thing.noun}?", thing.colour, thing.box))
-    if sum(t.colour == thing.colour for t in scene.things) == 1:
+    if _is_only(scene, colour=thing.colour):
         ways.append((f"What is {thing.colour}?", thing.noun, thing.box))
     return rng.choice(ways) if ways else None
 

@@ -79,21 +79,6 @@ def _wide(name: str, budget: Budget, dropped: float, shares: dict[str, float], m
     return Stage(name, budget, lesson, text_mlp=mlp)
 
 
-def _polish(minutes: float, dropped: float) -> Stage:
-    """The whole model together, tower included, on full-size pictures at a low rate."""
-    lesson = Lesson(
-        sets=("wide",),
-        tiles=(5,),
-        pictures=8,
-        first_shares=SETTLED,
-        last_shares=SETTLED,
-        most_things=(6, 6),
-        dropped_share=dropped,
-        frozen_features=False,
-    )
-    return Stage("polish", Budget(minutes=minutes, peak_rate=3e-4, decay_from=0.2), lesson)
-
-
 def adapt(recipe: Recipe, scale: int = 1, pace: float = 1.0) -> Recipe:
     """The recipe with `scale` times as many pictures and tiles a step, and `pace` times as long budgets."""
 
@@ -117,9 +102,8 @@ RECIPES = {
                 _wide("wide", Budget(minutes=9, peak_rate=1e-3, decay_from=0.5), 0.2, READ),
             ),
             "large": (
-                _wide("deep", Budget(minutes=20, peak_rate=1e-3, decay_from=0.7), 0.25, TOLD, mlp=192),
-                _wide("broad", Budget(minutes=9, peak_rate=4e-4, decay_from=0.1), 0.35, TOLD),
-                _polish(12, 0.35),
+                _wide("deep", Budget(minutes=24, peak_rate=9e-4, decay_from=0.3), 0.25, TOLD, mlp=192),
+                _wide("broad", Budget(minutes=4, peak_rate=2e-4, decay_from=0.2), 0.35, TOLD),
             ),
         },
     ),
