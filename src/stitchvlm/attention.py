@@ -12,6 +12,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, Cache
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from stitchvlm.maps import MapForm
 from stitchvlm.reduction import TokenStream
 from stitchvlm.shapes import Bool, Float, Int
 
@@ -27,7 +28,7 @@ def register_tapped_attention() -> None:
     AttentionMaskInterface.register(TAPPED_SDPA, sdpa_mask)
 
 
-def _tapped_sdpa(module, query, key, value, attention_mask, tap: "AttentionTap | LayerTap | None" = None, **kwargs):
+def _tapped_sdpa(module, query, key, value, attention_mask, tap: "Tap | None" = None, **kwargs):
     if tap is not None:
         tap.hear(module.layer_idx, query, key, kwargs["scaling"])
     return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
@@ -53,7 +54,7 @@ def weighted_mask(
 ) -> Float[Tensor, "batch 1 queries keys"]:
     """A mask to be added to the logits: the logarithm of a key's size where it may be seen (arXiv 2210.09461, equation 1)."""
     bias = nn.functional.pad(size.log(), (0, mask.shape[-1] - size.shape[-1]))
-    return torch.where(mask, bias[:, None, None].to(mask.device), torch.finfo(torch.float32).min)
+    return torch.where(mask, bias[:, None, None].to(mask.device), float("-inf"))
 
 
 class AttentionTap:
@@ -67,9 +68,17 @@ class AttentionTap:
         prompt: the stream that enters layer 0.
         counted: True for the tokens of the padded prompt whose rows count; on the CPU, so that no device has to be asked.
         windows: per layer the sliding window in tokens, or None.
+        form: which attention counts.
     """
 
-    def __init__(self, prompt: TokenStream, counted: Bool[Tensor, "batch prompt"], windows: tuple[int | None, ...]):
+    def __init__(
+        self,
+        prompt: TokenStream,
+        counted: Bool[Tensor, "batch prompt"],
+        windows: tuple[int | None, ...],
+        form: MapForm = MapForm(),  # noqa: B008 (it is frozen)
+    ):
+        self._layers = form.counted_layers(len(windows))
         self._index = prompt.index
         self._n_prompt = prompt.index.shape[1]
         self._rows = _columns(counted.any(0))
@@ -88,6 +97,8 @@ class AttentionTap:
         scaling: float,
     ) -> None:
         """Called by the attention function of ``layer`` with queries and keys after the rotary embedding."""
+        if layer not in self._layers:
+            return
         self._scaling[layer] = scaling
         if key.shape[2] > self._n_prompt:
             self._queries.setdefault(layer, []).append(query)
@@ -128,7 +139,13 @@ class AttentionTap:
 
 
 class LayerTap:
-    """Listens to one layer while the large model's prompt goes through it, for methods that prune by its own attention.
+    """Listens to one layer while the large model's prompt goes through it, for methods that judge by what happens there.
+
+    Args:
+        stream: the tokens that go through the layer.
+        layer: its number; other layers are not listened to.
+        window: its sliding window in tokens, or None.
+        rows: the tokens whose attention is asked for; None for none.
 
     Attributes:
         received: attention that every token receives from the asked rows: their mean over rows and heads, after softmax.
@@ -138,10 +155,10 @@ class LayerTap:
     received: Float[Tensor, "batch length"]
     keys: Float[Tensor, "batch length width"]
 
-    def __init__(self, stream: TokenStream, rows: Bool[Tensor, "batch length"], layer: int, window: int | None):
-        self._index, self._layer, self._window = stream.index, layer, window
-        self._rows = _columns(rows.any(0))
-        self._share = rows[:, self._rows].float() / rows.sum(1, keepdim=True).clamp(min=1)
+    def __init__(
+        self, stream: TokenStream, layer: int, window: int | None, rows: Bool[Tensor, "batch length"] | None = None
+    ):
+        self._index, self._layer, self._window, self._asked = stream.index, layer, window, rows
 
     def hear(
         self,
@@ -153,12 +170,27 @@ class LayerTap:
         """Called by the attention function of ``layer`` with queries and keys after the rotary embedding."""
         if layer != self._layer:
             return
-        seen = visible_mask(self._index[:, self._rows], self._index, self._window).to(query.device)
-        total = query.new_zeros(query.shape[0], key.shape[2], dtype=torch.float32)
-        for rows, probabilities in _row_probabilities(query[:, :, self._rows], key, seen, scaling):
-            total += torch.einsum("brk,br->bk", probabilities, self._share[:, rows].to(total.device))
-        self.received = total / query.shape[1]
         self.keys = key.transpose(1, 2).flatten(2)
+        if self._asked is not None:
+            self.received = self._received(self._asked, query, key, scaling)
+
+    def _received(
+        self,
+        asked: Bool[Tensor, "batch length"],
+        query: Float[Tensor, "batch heads length dim"],
+        key: Float[Tensor, "batch kv_heads length dim"],
+        scaling: float,
+    ) -> Float[Tensor, "batch length"]:
+        columns = _columns(asked.any(0))
+        share = (asked / asked.sum(1, keepdim=True))[:, columns].to(query.device)
+        seen = visible_mask(self._index[:, columns], self._index, self._window).to(query.device)
+        total = query.new_zeros(query.shape[0], key.shape[2], dtype=torch.float32)
+        for rows, probabilities in _row_probabilities(query[:, :, columns], key, seen, scaling):
+            total += torch.einsum("brk,br->bk", probabilities, share[:, rows])
+        return total / query.shape[1]
+
+
+Tap = AttentionTap | LayerTap
 
 
 def _columns(chosen: Bool[Tensor, " n"]) -> slice | Int[Tensor, " n_chosen"]:

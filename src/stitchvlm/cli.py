@@ -9,6 +9,7 @@ from stitchvlm.commands.ask import ask
 from stitchvlm.commands.checks import golden, verify
 from stitchvlm.commands.demo import demo
 from stitchvlm.commands.evaluate import evaluate
+from stitchvlm.commands.methods import methods
 from stitchvlm.commands.shell import Shell
 from stitchvlm.commands.train import train
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.command("ask")(ask)
 app.command("demo")(demo)
 app.command("eval")(evaluate)
+app.command("methods")(methods)
 app.command("golden")(golden)
 app.command("verify")(verify)
 app.command("train")(train)

@@ -13,10 +13,11 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.generation.streamers import BaseStreamer
 
-from stitchvlm.attention import AttentionTap, LayerTap, visible_mask, weighted_mask
+from stitchvlm.attention import AttentionTap, Tap, visible_mask, weighted_mask
+from stitchvlm.evidence import check_collected, collect, listener
 from stitchvlm.families.base import VLM, Inputs, Prompt, pad_left
 from stitchvlm.layout import VisualLayout
-from stitchvlm.methods.base import Evidence, ReductionView, TokenReducer
+from stitchvlm.methods import TokenReducer
 from stitchvlm.records import Question
 from stitchvlm.reduction import TokenStream
 from stitchvlm.sampling import Sampling, TokenPicker
@@ -95,9 +96,9 @@ class Engine:
     def n_layers(self) -> int:
         return len(self.decoder.layers)
 
-    def prepare(self, questions: Sequence[Question], max_tiles: int | None = None) -> Inputs:
-        """Questions to token ids, tiles and layouts."""
-        return self.vlm.family.prepare(self.vlm, questions, max_tiles)
+    def prepare(self, questions: Sequence[Question], max_tiles: int | None = None, share: float = 1.0) -> Inputs:
+        """Questions to token ids, tiles and layouts, every picture shrunk to ``share`` of its visual tokens."""
+        return self.vlm.family.prepare(self.vlm, questions, max_tiles, share)
 
     @torch.inference_mode()
     def embed(self, inputs: Inputs, show_vision: bool = False) -> Prompt:
@@ -105,9 +106,6 @@ class Engine:
 
         Args:
             show_vision: let the vision encoder say what it attended to, for methods that need it.
-
-        Raises:
-            ValueError: if it cannot.
         """
         family = self.vlm.family
         if not show_vision:
@@ -191,76 +189,37 @@ class Engine:
     ) -> tuple[TokenStream, tuple[LayerSpan, ...], tuple[Int[Tensor, " _n_keep"], ...]]:
         """The stream after all layers and reductions, the spans of layers between them, and what stayed to the end."""
         present = tuple(torch.arange(layout.n_visual) for layout in prompt.layouts)
-        spans, start, n_longest = [], 0, max(stream.lengths)
+        spans, start, n_longest, heard = [], 0, max(stream.lengths), None
         for layer, n_keep in [*self._steps(prompt, plan), (self.n_layers, None)]:
-            if plan is not None and n_keep is not None:
-                tap = self._listener(prompt, stream, plan.reducer, layer)
             if layer > start:
+                if plan is not None and n_keep is not None:
+                    heard = listener(plan.reducer, prompt, stream, layer - 1, self.decoder.windows[layer - 1])
                 n_visual = tuple(len(row) for row in present)
                 spans.append(LayerSpan(range(start, layer), stream.index, stream.padded, n_visual, stream.size))
-                stream = self._run(stream, cache, spans[-1].layers, n_longest, tap)
+                stream = self._run(stream, cache, spans[-1].layers, n_longest, heard or tap)
             if plan is not None and n_keep is not None:
-                reduction = plan.reducer.reduce(self._view(prompt, stream, present, plan, layer, tap), n_keep)
-                stream, present, start = reduction.apply(stream, present), reduction.kept, layer
-                tap = None
+                seeds = plan.seeds or range(len(present))
+                view = collect(plan.reducer, prompt, stream, present, layer, heard, plan.guide, seeds)
+                reduction = plan.reducer.reduce(view, n_keep)
+                stream, present, start, heard = reduction.apply(stream, present), reduction.kept, layer, None
         return stream, tuple(spans), present
 
-    def _listener(self, prompt: Prompt, stream: TokenStream, reducer: TokenReducer, layer: int) -> LayerTap | None:
-        """What hears the layer before ``layer``, if the method wants its attention or its keys."""
-        if not reducer.needs & {Evidence.ATTENTION, Evidence.STATES}:
-            return None
-        if layer == 0:
-            raise ValueError(f"the method {reducer.name} looks at the layer before: give it a layer from 1 on, not 0")
-        width = prompt.stream.index.shape[1]
-        asking = torch.zeros(len(prompt.layouts), max(layout.n_tokens for layout in prompt.layouts), dtype=torch.bool)
-        for row, (layout, length) in enumerate(zip(prompt.layouts, prompt.stream.lengths, strict=True)):
-            asking[row, :length] = reducer.asking_rows(layout, prompt.stream.hidden[row, width - length :])
-        index = stream.index.cpu()
-        rows = asking.gather(1, index.clamp(min=0)) & (index >= 0)
-        return LayerTap(stream, rows, layer - 1, self.decoder.windows[layer - 1])
-
-    def _view(
-        self,
-        prompt: Prompt,
-        stream: TokenStream,
-        present: tuple[Int[Tensor, " _n_present"], ...],
-        plan: Plan,
-        layer: int,
-        tap: LayerTap | None,
-    ) -> ReductionView:
-        """What the method sees, collected from where the stream stands now."""
-        needs = plan.reducer.needs
-
-        def visual(values: Tensor, of: TokenStream) -> list[Tensor]:
-            return [row[mask] for row, mask in zip(values, (of.ordinal >= 0).to(values.device), strict=True)]
-
-        found = {}
-        if tap is not None:
-            found |= {"attention": visual(tap.received, stream), "keys": visual(tap.keys, stream)}
-        if Evidence.STATES in needs:
-            sizes = torch.ones_like(stream.index, dtype=torch.float32) if stream.size is None else stream.size
-            found |= {"states": visual(stream.hidden, stream), "sizes": visual(sizes, stream)}
-        if Evidence.EMBEDDINGS in needs:
-            start = prompt.stream
-            text = [
-                row[start.hidden.shape[1] - length + layout.first_text_after_visual :]
-                for row, layout, length in zip(start.hidden, prompt.layouts, start.lengths, strict=True)
-            ]
-            found |= {"embeddings": visual(start.hidden, start), "instruction": text}
-        if Evidence.VISION in needs:
-            found |= {"vision": prompt.vision}
-        seeds = plan.seeds or range(len(prompt.layouts))
-        return ReductionView(prompt.layouts, present, layer, plan.guide, seeds, **found)
-
     def _steps(self, prompt: Prompt, plan: Plan | None) -> list[tuple[int, tuple[int, ...]]]:
-        """(layer, tokens to keep per row) of every step; layers depend on the model only, so rows agree on them."""
-        if plan is None:
+        """(layer, tokens to keep per row) of every step; layers depend on the model only, so rows agree on them.
+
+        Raises:
+            ValueError: if the plan does not fit the model, or its method wants to see what nobody has collected.
+        """
+        if plan is None or not plan.schedule.steps:
             return []
+        check_collected(plan.reducer, prompt, plan.guide)
         rows = [plan.schedule.resolve(self.n_layers, layout.n_visual) for layout in prompt.layouts]
+        for layer, _ in rows[0]:
+            plan.reducer.check_layer(layer)
         return [(steps[0][0], tuple(n_keep for _, n_keep in steps)) for steps in zip(*rows, strict=True)]
 
     def _run(
-        self, stream: TokenStream, cache: DynamicCache | None, layers: range, n_longest: int, tap: AttentionTap | None
+        self, stream: TokenStream, cache: DynamicCache | None, layers: range, n_longest: int, tap: Tap | None
     ) -> TokenStream:
         """The stream after ``layers``, whose caches are still empty; ``n_longest`` is the longest row before any reduction.
 

@@ -114,7 +114,7 @@ def _inputs(ids: Tensor, pixels: Tensor, settings: dict[str, Any]) -> Inputs:
     side = int(settings["num_image_token_per_tile"] ** 0.5)
     grids = [(1, 1)] * pixels.shape[0]
     layout = tiled_layout(index, grids, side, [(side, side)] * len(grids), n_tokens=len(ids))
-    return Inputs((ids,), pixels, (layout,))
+    return Inputs((ids,), (pixels,), (layout,), (layout.n_visual,))
 
 
 def _visual_embeddings(prompt: Prompt) -> Tensor:

@@ -33,9 +33,14 @@ class PruneStep:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The reductions of one run in the order of their layers; no steps means that every visual token stays throughout."""
+    """The reductions of one run in the order of their layers; no steps means that every visual token stays throughout.
+
+    Attributes:
+        picture: the share of its visual tokens to which the picture itself is shrunk before any layer.
+    """
 
     steps: tuple[PruneStep, ...] = ()
+    picture: float = 1.0
 
     @classmethod
     def single(cls, keep: float, layer: int | float) -> "Schedule":
@@ -63,6 +68,12 @@ class Schedule:
         return cls.single(min(1.0, (keep * n_layers - layer) / (n_layers - layer)), layer)
 
     @classmethod
+    def shrunk(cls, keep: float) -> "Schedule":
+        """No reduction at any layer: the picture itself is shrunk to the share ``keep`` of its visual tokens."""
+        check_keep(keep)
+        return cls(picture=keep)
+
+    @classmethod
     def from_layer(cls, keep: float, n_layers: int, layer: int, method: str) -> "Schedule":
         """Everything up to ``layer``, and from there on the share that makes ``keep`` on average over all layers.
 
@@ -70,22 +81,28 @@ class Schedule:
             ValueError: if the layers before ``layer`` alone are more than that.
         """
         check_keep(keep)
+        PruneStep(layer, keep).layer(n_layers)
         share = (keep * n_layers - layer) / (n_layers - layer)
         if share < 0:
             raise ValueError(
                 f"{method} keeps everything up to layer {layer}, which is {layer / n_layers:.1%} of {n_layers} layers: "
                 f"it cannot come down to {keep:.1%} on average; ask for more, or give it a lower layer"
             )
-        return cls.single(share, layer) if share else cls((PruneStep(layer, 0.0),))
+        return cls((PruneStep(layer, share),))
 
     @classmethod
     def pyramid(cls, keep: float, n_layers: int, stages: int, ratio: float) -> "Schedule":
         """Stages in which the shares 1, ``ratio``, ``ratio``², … stay, together ``keep`` on average over all layers.
 
-        Stages are of equal depth where that meets the average; below it the first one is shortened, above it lengthened,
-        and the last share is set to what is left.
+        Stages are of equal depth where that meets the average; below it the first one is shortened, above it lengthened.
+        What whole layers cannot meet is met by multiplying all shares but the first.
+
+        Raises:
+            ValueError: if there are fewer layers than stages, or one full layer alone is more than ``keep``.
         """
         check_keep(keep)
+        if n_layers < stages:
+            raise ValueError(f"a pyramid of {stages} stages needs as many layers, and the model has {n_layers}")
         if keep == 1:
             return cls()
         shares = [ratio**k for k in range(1, stages)]

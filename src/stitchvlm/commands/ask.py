@@ -25,9 +25,8 @@ def ask(
     lazy_large: options.LazyLarge = False,
     keep: options.Keep = "9%",
     layer: options.Layer = None,
-    method: Annotated[
-        str, typer.Option(metavar="guided|random|none", help="Which tokens stay.", rich_help_panel=options.REDUCTION)
-    ] = "guided",
+    method: options.Method = "guided",
+    option: options.MethodOptions = None,
     max_tiles: options.MaxTiles = None,
     exit: options.Exit = None,
     guide_tokens: Annotated[
@@ -53,6 +52,8 @@ def ask(
     if stream and as_json:
         raise typer.BadParameter("--stream and --json exclude each other")
     from stitchvlm.commands.quiet import quieten
+    from stitchvlm.methods import make_method, method_class
+    from stitchvlm.methods.options import read_options
     from stitchvlm.overlay import check_output, draw_overlay, save_picture
     from stitchvlm.sampling import Sampling
     from stitchvlm.stitch import Stitch, make_question
@@ -66,7 +67,7 @@ def ask(
         large,
         keep=keep,
         layer=layer,
-        method=None if method == "none" else method,
+        method=make_method(method, **read_options(method_class(method), option or ())),
         exit=exit,
         device=device,
         small_device=small_device,

@@ -48,6 +48,16 @@ Layer = Annotated[
     int | None,
     typer.Option(rich_help_panel=REDUCTION, metavar="K", help="Decoder layer, from 0, before which tokens leave."),
 ]
+Method = Annotated[
+    str,
+    typer.Option(rich_help_panel=REDUCTION, metavar="NAME", help="Which tokens stay; `stitch methods` lists them all."),
+]
+MethodOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", rich_help_panel=REDUCTION, metavar="NAME=VALUE", help="An option of the method; may be repeated."
+    ),
+]
 Exit = Annotated[
     str | None,
     typer.Option(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from stitchvlm.layout import VisualLayout
+from stitchvlm.maps import MapForm
 from stitchvlm.reduction import Reduction
 from stitchvlm.schedule import Schedule
 from stitchvlm.shapes import Bool, Float, Int
@@ -42,7 +43,7 @@ class VisionEvidence:
 
 @dataclass(frozen=True, eq=False)
 class ReductionView:
-    """All that a method sees when it decides, one entry per row of the batch; None is what it did not ask for.
+    """All that a method sees when it decides, one entry per row of the batch; what it did not ask for is empty.
 
     Attributes:
         layouts: where the visual tokens sit.
@@ -62,35 +63,73 @@ class ReductionView:
     layouts: Sequence[VisualLayout]
     present: Sequence[Int[Tensor, " _n_present"]]
     layer: int
-    guide: Sequence[Float[Tensor, " _n_visual"]] | None = None
+    guide: Sequence[Float[Tensor, " _n_visual"]] = ()
     seeds: Sequence[int] = ()
-    attention: Sequence[Float[Tensor, " _n_present"]] | None = None
-    keys: Sequence[Float[Tensor, "_n_present _dim"]] | None = None
-    states: Sequence[Float[Tensor, "_n_present _width"]] | None = None
-    sizes: Sequence[Float[Tensor, " _n_present"]] | None = None
-    embeddings: Sequence[Float[Tensor, "_n_visual _width"]] | None = None
-    instruction: Sequence[Float[Tensor, "_n_text _width"]] | None = None
-    vision: Sequence[VisionEvidence] | None = None
+    attention: Sequence[Float[Tensor, " _n_present"]] = ()
+    keys: Sequence[Float[Tensor, "_n_present _dim"]] = ()
+    states: Sequence[Float[Tensor, "_n_present _width"]] = ()
+    sizes: Sequence[Float[Tensor, " _n_present"]] = ()
+    embeddings: Sequence[Float[Tensor, "_n_visual _width"]] = ()
+    instruction: Sequence[Float[Tensor, "_n_text _width"]] = ()
+    vision: Sequence[VisionEvidence] = ()
 
 
-class TokenReducer(ABC):
-    """A method. Its options are its dataclass fields; ``paper`` names its source."""
+class Method(ABC):
+    """A way of answering with less. Its options are its dataclass fields; the first sentence of its docstring says what it does.
+
+    Attributes:
+        name: what users call it.
+        paper: its source, with the arXiv number.
+        needs: the evidence it decides on.
+        asks_large: False where the small model answers whatever is asked.
+    """
 
     name: ClassVar[str]
     paper: ClassVar[str]
     needs: ClassVar[frozenset[Evidence]] = frozenset()
+    asks_large: ClassVar[bool] = True
+
+    @abstractmethod
+    def schedule(self, keep: float, n_layers: int) -> Schedule:
+        """When visual tokens leave, so that the share ``keep`` stays on average over the large model's layers.
+
+        Raises:
+            ValueError: if the method cannot come to that average on so many layers.
+        """
+
+    def schedule_at(self, keep: float, layer: int) -> Schedule:
+        """The schedule of a user who names the layer: the share ``keep`` stays from there on.
+
+        Raises:
+            ValueError: if the method does not work at one layer.
+        """
+        raise ValueError(f"{self.name} does not take tokens away at one layer: leave the layer out")
+
+
+class TokenReducer(Method):
+    """A method that decides between two decoder layers of the large model which visual tokens go on."""
+
+    @property
+    def map_form(self) -> MapForm:
+        """How the guide map is made for a method that needs one; the paper's form unless it says otherwise."""
+        return MapForm()
 
     @abstractmethod
     def reduce(self, view: ReductionView, n_keep: Sequence[int]) -> Reduction:
         """Decide which visual tokens of every row stay, ``n_keep[row]`` of them."""
 
     def schedule(self, keep: float, n_layers: int) -> Schedule:
-        """At which layers the method reduces, so that the share ``keep`` stays on average over the layers.
-
-        Raises:
-            ValueError: if the method cannot come to that average on so many layers.
-        """
         return Schedule.for_average(keep, n_layers)
+
+    def schedule_at(self, keep: float, layer: int) -> Schedule:
+        schedule = Schedule.single(keep, layer)
+        self.check_layer(layer)
+        return schedule
+
+    def check_layer(self, layer: int) -> None:
+        """Raise a ValueError if the method cannot decide before ``layer`` because it looks at the layer before that."""
+        if layer == 0 and self.needs & {Evidence.ATTENTION, Evidence.STATES}:
+            raise ValueError(f"{self.name} looks at the layer before: give it a layer from 1 on, not 0")
 
     def asking_rows(
         self, layout: VisualLayout, embeddings: Float[Tensor, "n_tokens width"]

@@ -21,8 +21,9 @@ class CDPruner(TokenReducer):
     Paper: arXiv 2506.10967, section 3: similarities of the visual tokens, multiplied on both sides by each token's relevance
     (its cosine with the question, min-max normalised), and the set chosen greedily by the growth of the determinant.
 
-    Differs from the paper: for models without a text encoder that is paired with the vision encoder the paper compares the
-    projected visual tokens with the mean embedding of the question's tokens, and so does this for every model.
+    Differs from the paper: relevance is what it names for models whose vision encoder has no text encoder beside it, the cosine of
+    projected visual tokens with the mean embedding of the question's tokens, whatever the model. Its sign is the text's; the
+    release turns it round for CLIP. The least relevant token keeps a trace of relevance, as in the release.
     """
 
     name = "cdpruner"
@@ -33,7 +34,6 @@ class CDPruner(TokenReducer):
         return Schedule.single(keep, 0)
 
     def reduce(self, view: ReductionView, n_keep: Sequence[int]) -> Reduction:
-        assert view.embeddings is not None and view.instruction is not None, "the engine provides what a method needs"
         kept = []
         for visual, text, present, count in zip(view.embeddings, view.instruction, view.present, n_keep, strict=True):
             present = present.to(visual.device)

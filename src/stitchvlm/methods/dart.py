@@ -39,7 +39,6 @@ class DART(TokenReducer):
         return Schedule.from_layer(keep, n_layers, self.layer, self.name)
 
     def reduce(self, view: ReductionView, n_keep: Sequence[int]) -> Reduction:
-        assert view.states is not None and view.keys is not None, "the engine provides what a method needs"
         rows = zip(view.states, view.keys, view.present, n_keep, strict=True)
         return Reduction(
             tuple(

@@ -29,5 +29,4 @@ class FastV(TokenScorer):
         return Schedule.from_layer(keep, n_layers, self.layer, self.name)
 
     def score(self, view: ReductionView) -> Sequence[Float[Tensor, " _n_visual"]]:
-        assert view.attention is not None, "the engine provides what a method needs"
         return over_layout(view, view.attention)

@@ -13,7 +13,9 @@ from stitchvlm.shapes import Float
 class Oracle(TokenScorer):
     """Keep the visual tokens that the large model itself looked at most, over all layers of a full pass of its own.
 
-    It costs more than it saves and serves as the upper bound of the guided method (arXiv 2412.03324, section 3.1).
+    Paper: arXiv 2412.03324, section 3.1. It costs more than it saves and serves as the guided method's upper bound.
+
+    Differs from the paper: in nothing; rows of the prompt and of the large model's own answer count, as in the guide map.
     """
 
     name = "oracle"
@@ -21,5 +23,4 @@ class Oracle(TokenScorer):
     needs = frozenset({Evidence.OWN_MAP})
 
     def score(self, view: ReductionView) -> Sequence[Float[Tensor, " _n_visual"]]:
-        assert view.guide is not None, "the cascade provides what a method needs"
         return view.guide

@@ -16,8 +16,9 @@ class PyramidDrop(TokenScorer):
 
     Paper: arXiv 2410.17247, section 3: four stages of equal depth and a ratio of 0.5.
 
-    Differs from the paper: where the asked average is below that of equal stages, the first stage is shortened until it is
-    met. Attention is that of the stage's last layer, as in the text; the release uses queries and keys of the next one.
+    Differs from the paper: where the asked average is not that of equal stages, the length of the first stage and the shares of the
+    others are fitted to it. Attention is that of the stage's last layer after softmax, as in the text (the
+    release uses queries and keys of the next layer), and tokens keep their positions (the release renumbers them).
     """
 
     stages: int = 4
@@ -34,6 +35,8 @@ class PyramidDrop(TokenScorer):
     def schedule(self, keep: float, n_layers: int) -> Schedule:
         return Schedule.pyramid(keep, n_layers, self.stages, self.ratio)
 
+    def schedule_at(self, keep: float, layer: int) -> Schedule:
+        raise ValueError(f"{self.name} takes tokens away at several layers: leave the layer out")
+
     def score(self, view: ReductionView) -> Sequence[Float[Tensor, " _n_visual"]]:
-        assert view.attention is not None, "the engine provides what a method needs"
         return over_layout(view, view.attention)

@@ -1,33 +1,34 @@
 """One layer's view of the large model: the paper's motivation, shown by how little it holds."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
-from stitchvlm.layout import VisualLayout
-from stitchvlm.methods.base import Evidence, ReductionView, TokenScorer, over_layout
-from stitchvlm.shapes import Bool, Float
+from stitchvlm.maps import MapForm
+from stitchvlm.methods.oracle import Oracle
+from stitchvlm.schedule import Schedule
 
 
 @dataclass(frozen=True)
-class SingleLayer(TokenScorer):
-    """Keep the visual tokens that all text rows attend to most in the one layer before tokens leave.
+class SingleLayer(Oracle):
+    """Keep the visual tokens that one layer of the large model looked at most, in a full pass of its own.
 
-    Paper: arXiv 2412.03324, section 3.1: attention of a single layer of the large model as the importance, which the paper
-    finds far from that of all layers together.
+    Paper: arXiv 2412.03324, section 3.1: the attention of a single layer is far from that of all layers together. Beside
+    ``oracle``, with tokens leaving at the same layer, this shows what the other layers add.
+
+    Attributes:
+        map_layer: the layer, from 0, whose attention counts.
+
+    Differs from the paper: generated rows count as they do in the guide map.
     """
+
+    map_layer: int = 2
 
     name = "single-layer"
     paper = "A Stitch in Time Saves Nine, arXiv 2412.03324, the motivation"
-    needs = frozenset({Evidence.ATTENTION})
 
-    def asking_rows(
-        self, layout: VisualLayout, embeddings: Float[Tensor, "n_tokens width"]
-    ) -> Bool[Tensor, " n_tokens"]:
-        return torch.arange(layout.n_tokens) >= layout.first_text_after_visual
+    def schedule(self, keep: float, n_layers: int) -> Schedule:
+        self.map_form.counted_layers(n_layers)
+        return super().schedule(keep, n_layers)
 
-    def score(self, view: ReductionView) -> Sequence[Float[Tensor, " _n_visual"]]:
-        assert view.attention is not None, "the engine provides what a method needs"
-        return over_layout(view, view.attention)
+    @property
+    def map_form(self) -> MapForm:
+        return MapForm(layers=self.map_layer)

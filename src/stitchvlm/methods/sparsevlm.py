@@ -21,9 +21,15 @@ class SparseVLM(TokenReducer):
     than the mean does; of the tokens that leave, the better scored share ``recycled`` is clustered, and each cluster's sum stays as
     one token.
 
-    Differs from the paper: how many stay is given, not derived from the rank of the attention matrix; a cluster's mean stays,
-    as in the release, at the place of its most central member; clusters gather around the ``clusters`` best scored
-    recycled tokens, not around density peaks.
+    Attributes:
+        stages: how often tokens leave.
+        ratio: share that stays each time, before all shares are fitted to the asked average.
+        recycled: share of the leaving tokens that is gathered.
+        clusters: number of clusters, as a share of the gathered tokens. They count among those that are to be kept.
+
+    Differs from the paper: how many stay, and in which layers, follows from the asked average and not from the rank of the attention
+    matrix; a cluster's mean stays, as in the release, at the place of its best scored member; clusters gather around the
+    best scored of the gathered tokens, not around density peaks.
     """
 
     stages: int = 3
@@ -35,8 +41,19 @@ class SparseVLM(TokenReducer):
     paper = "SparseVLM, arXiv 2410.04417"
     needs = frozenset({Evidence.ATTENTION, Evidence.STATES})
 
+    def __post_init__(self):
+        if self.stages < 1 or not 0 < self.ratio < 1:
+            raise ValueError(f"stages must be at least 1 and ratio between 0 and 1, not {self.stages} and {self.ratio}")
+        if not 0 <= self.recycled <= 1 or not 0 <= self.clusters <= 1:
+            raise ValueError(
+                f"recycled and clusters must be shares between 0 and 1, not {self.recycled} and {self.clusters}"
+            )
+
     def schedule(self, keep: float, n_layers: int) -> Schedule:
         return Schedule.pyramid(keep, n_layers, self.stages + 1, self.ratio)
+
+    def schedule_at(self, keep: float, layer: int) -> Schedule:
+        raise ValueError(f"{self.name} takes tokens away at several layers: leave the layer out")
 
     def asking_rows(
         self, layout: VisualLayout, embeddings: Float[Tensor, "n_tokens width"]
@@ -51,7 +68,6 @@ class SparseVLM(TokenReducer):
         return rows
 
     def reduce(self, view: ReductionView, n_keep: Sequence[int]) -> Reduction:
-        assert view.attention is not None and view.states is not None, "the engine provides what a method needs"
         kept, merges = [], []
         for scores, states, present, count in zip(view.attention, view.states, view.present, n_keep, strict=True):
             stay, merge = self._row(scores.cpu(), states.float().cpu(), count)

@@ -21,7 +21,8 @@ class ToMe(TokenReducer):
 
     Differs from the paper: there a few tokens merge in every block of a vision transformer. Here visual states merge inside the
     language model before ``layer``, in rounds of at most half the tokens until the asked number is left; a merged token
-    has the position of the token that others flow into.
+    has the position of the token that others flow into. Keys are compared after the rotary embedding and with all heads
+    joined, not averaged.
     """
 
     layer: int = 2
@@ -35,27 +36,25 @@ class ToMe(TokenReducer):
         return Schedule.from_layer(keep, n_layers, self.layer, self.name)
 
     def reduce(self, view: ReductionView, n_keep: Sequence[int]) -> Reduction:
-        assert view.keys is not None and view.sizes is not None, "the engine provides what a method needs"
         kept, merges = [], []
         for keys, sizes, present, count in zip(view.keys, view.sizes, view.present, n_keep, strict=True):
-            root = merge_roots(keys.float().cpu(), sizes.cpu(), count)
-            present = present.cpu()
-            kept.append(present[(root == torch.arange(len(root))).nonzero()[:, 0]])
-            total = torch.zeros(len(root)).index_add_(0, root, sizes.cpu())
-            alive = root >= 0
-            merges.append(Merge(present[alive], present[root[alive]], sizes.cpu()[alive] / total[root[alive]]))
+            present, sizes = present.cpu(), sizes.cpu()
+            root = merge_roots(keys.float().cpu(), sizes, count)
+            kept.append(present[root.unique()])
+            total = torch.zeros(len(present)).index_add_(0, root, sizes[: len(root)])
+            merges.append(Merge(present[: len(root)], present[root], sizes[: len(root)] / total[root]))
         return Reduction(tuple(kept), tuple(merges), self.proportional)
 
 
-def merge_roots(metric: Float[Tensor, "n dim"], sizes: Float[Tensor, " n"], count: int) -> Int[Tensor, " n"]:
+def merge_roots(metric: Float[Tensor, "n dim"], sizes: Float[Tensor, " n"], count: int) -> Int[Tensor, " _n_roots"]:
     """For each token the token that it ends up in (itself where it stays), until ``count`` are left.
 
-    No token is left where ``count`` is 0: the roots are then -1.
+    Where none is to be left there is nothing to merge into, and no roots.
     """
     n = len(metric)
     root = torch.arange(n)
     if count == 0:
-        return torch.full((n,), -1)
+        return root[:0]
     metric, sizes = metric.clone(), sizes.clone().float()
     alive = torch.arange(n)
     while len(alive) > count:

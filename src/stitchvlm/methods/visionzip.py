@@ -36,7 +36,6 @@ class VisionZip(TokenReducer):
         return Schedule.single(keep, 0)
 
     def reduce(self, view: ReductionView, n_keep: Sequence[int]) -> Reduction:
-        assert view.vision is not None, "the engine provides what a method needs"
         kept, merges = [], []
         for shown, present, count in zip(view.vision, view.present, n_keep, strict=True):
             present = present.cpu()
