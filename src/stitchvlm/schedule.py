@@ -109,11 +109,16 @@ class Schedule:
         mean = sum(shares) / len(shares)
         first = min(n_layers - len(shares), max(1, int(n_layers * max(0.0, keep - mean) / (1 - mean))))
         starts = [first + (n_layers - first) * k // len(shares) for k in range(len(shares))]
-        depths = [end - start for start, end in zip(starts, [*starts[1:], n_layers], strict=True)]
-        factor = (keep * n_layers - first) / sum(d * s for d, s in zip(depths, shares, strict=True))
+        while True:
+            ends = [*starts[1:], n_layers]
+            weight = sum((end - start) * share for start, end, share in zip(starts, ends, shares, strict=True))
+            factor = (keep * n_layers - starts[0]) / weight
+            if factor * shares[0] <= 1:
+                break
+            starts, shares = starts[1:], shares[1:]  # a stage that would keep more than everything joins the first
         if factor < 0:
             raise ValueError(f"a pyramid on {n_layers} layers cannot come down to {keep:.1%} on average: ask for more")
-        return cls(tuple(PruneStep(start, min(1.0, factor * s)) for start, s in zip(starts, shares, strict=True)))
+        return cls(tuple(PruneStep(start, factor * share) for start, share in zip(starts, shares, strict=True)))
 
     def resolve(self, n_layers: int, n_visual: int) -> tuple[tuple[int, int], ...]:
         """``(layer, n_keep)`` of every step on a model of ``n_layers`` and a prompt of ``n_visual`` visual tokens.

@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from stitchvlm.errors import DataError
+from stitchvlm.evaluation.provenance import provenance
 from stitchvlm.files import replace_file
 
 
@@ -14,7 +17,8 @@ class ResultFile:
     """Appends records and knows those that are there already.
 
     Every line is forced to disk before the next question is asked. A line that an interruption tore is dropped when the
-    file is opened again. Where ``path`` is no regular file (a pipe, a device) lines only go out.
+    file is opened again. The file is locked while it is open, so that two runs cannot write to it; the system frees the
+    lock of a run that was killed. Where ``path`` is no regular file (a pipe, a device) lines only go out.
 
     Attributes:
         records: what the file holds, in its order.
@@ -24,7 +28,7 @@ class ResultFile:
         """Open or make the file.
 
         Raises:
-            ValueError: if the folder is missing, or the file was written with other settings.
+            ValueError: if the folder is missing, another run has the file open, or it was written with other settings.
             DataError: if a line of it is no record.
             OSError: if it cannot be written.
         """
@@ -35,15 +39,26 @@ class ResultFile:
         self.path = path
         self.records: list[dict[str, Any]] = []
         self._settings = settings
+        self._noted = False
         self._regular = path.is_file() or not path.exists()
+        self._lock = FileLock(path.with_name(f".{path.name}.lock"))
         if self._regular:
-            self._check_settings(settings)
-            self._read()
+            self._open()
+
+    def __enter__(self) -> "ResultFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let other runs write to the file."""
+        self._lock.release()
 
     @property
     def settings_path(self) -> Path:
         """Where the settings are written."""
-        return self.path.with_name(f"{self.path.name}.settings.json")
+        return settings_path(self.path)
 
     def ids(self) -> set[str]:
         """Ids of the questions that are done."""
@@ -55,9 +70,8 @@ class ResultFile:
         Raises:
             OSError: if it cannot be written; the file is then as it was before.
         """
-        if self._regular and not self.records:
-            with replace_file(self.settings_path) as temporary:
-                temporary.write_text(json.dumps(self._settings, indent=2) + "\n", encoding="utf-8")
+        if self._regular and not self._noted:
+            self._note_run()
         line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
@@ -78,14 +92,38 @@ class ResultFile:
         if self._regular:
             os.fsync(handle)
 
+    def _open(self) -> None:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise ValueError(
+                f"another run is writing to {self.path}: wait until it has ended, or name another --out"
+            ) from None
+        try:
+            self._check_settings(self._settings)
+            self._read()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _note_run(self) -> None:
+        """Write the settings, and where this run happens unless that is as before."""
+        runs = read_settings(self.path).get("runs", []) if self.records else []
+        here = provenance()
+        if here not in runs:
+            runs = [*runs, here]
+        with replace_file(self.settings_path) as temporary:
+            told = json.dumps({**self._settings, "runs": runs}, indent=2, ensure_ascii=False)
+            temporary.write_text(told + "\n", encoding="utf-8")
+        self._noted = True
+
     def _check_settings(self, settings: dict[str, Any]) -> None:
         has_results = self.path.is_file() and self.path.stat().st_size > 0
         if not has_results:
             return
-        try:
-            before = json.loads(self.settings_path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
-            raise ValueError(f"{self.path} is there already, without settings beside it: name another --out") from None
+        before = read_settings(self.path)
+        if not before:
+            raise ValueError(f"{self.path} is there already, without settings beside it: name another --out")
         other = [key for key in settings if before.get(key) != settings[key]]
         if other:
             changes = ", ".join(f"{key} {before.get(key)} (now {settings[key]})" for key in other)
@@ -95,11 +133,35 @@ class ResultFile:
         """Take in what is there and cut off a torn last line."""
         if not self.path.is_file():
             return
+        self.records = read_records(self.path)
         content = self.path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        self.records = list(_records(whole.splitlines(), self.path))
-        if len(whole) < len(content):
-            os.truncate(self.path, len(whole))
+        n_whole = content.rfind(b"\n") + 1
+        if n_whole < len(content):
+            os.truncate(self.path, n_whole)
+
+
+def settings_path(path: Path) -> Path:
+    """Where the settings of a file of results lie."""
+    return path.with_name(f"{path.name}.settings.json")
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings that a file of results was made with and the ``runs`` that made it; empty where none lie beside it."""
+    try:
+        settings = json.loads(settings_path(path).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """What a file of results holds, a torn last line left out; the file may be open elsewhere.
+
+    Raises:
+        DataError: if a line of it is no record.
+    """
+    content = path.read_bytes()
+    return list(_records(content[: content.rfind(b"\n") + 1].splitlines(), path))
 
 
 def _records(lines: Iterable[bytes], path: Path) -> Iterable[dict[str, Any]]:

@@ -27,9 +27,9 @@ class SparseVLM(TokenReducer):
         recycled: share of the leaving tokens that is gathered.
         clusters: number of clusters, as a share of the gathered tokens. They count among those that are to be kept.
 
-    Differs from the paper: how many stay, and in which layers, follows from the asked average and not from the rank of the attention
-    matrix; a cluster's mean stays, as in the release, at the place of its best scored member; clusters gather around the
-    best scored of the gathered tokens, not around density peaks.
+    Differs from the paper: how many stay, and in which layers, follows from the asked average and not from the rank of the
+    attention matrix; a cluster's mean stays, as in the release, at the place of its best scored member; clusters
+    gather around the best scored of the gathered tokens, not around density peaks.
     """
 
     stages: int = 3
