@@ -81,11 +81,9 @@ def compare(
     if as_json:
         print((out / STUDY).read_text(encoding="utf-8"), end="")
     else:
-        from rich.console import Console
+        from stitchvlm.commands.tables import print_table, rows_table
 
-        from stitchvlm.commands.tables import rows_table
-
-        Console(highlight=False).print(rows_table(table))
+        print_table(rows_table(table))
 
 
 def run_with_bar(comparison: "Comparison", out: Path) -> "StudyTable":

@@ -117,11 +117,9 @@ def evaluate(
         told = summaries_as_json(groups)
         print(json.dumps(told | {"problems": [str(problem) for problem in problems]}))
     else:
-        from rich.console import Console
+        from stitchvlm.commands.tables import kinds_table, print_table
 
-        from stitchvlm.commands.tables import kinds_table
-
-        Console(highlight=False).print(kinds_table(groups, f"{task}, {method}: {len(answered)} questions"))
+        print_table(kinds_table(groups, f"{task}, {method}: {len(answered)} questions"))
 
 
 def run_with_bar(study: "Study", samples: "Sequence[Sample]", files: "dict[str, ResultFile]", strict: bool) -> None:

@@ -18,6 +18,13 @@ def progress_bar(console: Console) -> Progress:
     return Progress(*columns, console=console)
 
 
+def print_table(table: Table) -> None:
+    """Print a table as wide as its figures are: a narrow terminal wraps lines rather than losing digits."""
+    width = Console(width=1000).measure(table).maximum
+    console = Console(highlight=False)
+    Console(highlight=False, width=max(width, console.width)).print(table)
+
+
 def kinds_table(groups: Mapping[str, Summary], title: str) -> Table:
     """Kinds of question down, what one way of answering made of them across."""
     names = ("n", "right", "95 % interval", "small", "large", "exits", "tokens", "seconds")

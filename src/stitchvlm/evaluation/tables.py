@@ -83,7 +83,7 @@ class StudyTable:
         Raises:
             OSError: if it cannot be written.
         """
-        told = {"schema": SCHEMA} | {name: value for name, value in asdict(self).items() if name != "folder"}
+        told = {"schema": SCHEMA} | _rounded({name: value for name, value in asdict(self).items() if name != "folder"})
         with replace_file(path) as temporary:
             temporary.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -163,6 +163,15 @@ def label_of(settings: Mapping[str, Any]) -> str:
     """What a table calls the row with these settings."""
     named = ("keep", "layer", "method", "exit", "options")
     return RunSettings(**{name: settings[name] for name in named if name in settings}).label
+
+
+def _rounded(value: Any) -> Any:
+    """Six digits are more than was measured, and make a file that people can read."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        return {name: _rounded(one) for name, one in value.items()}
+    return [_rounded(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def slug(label: str) -> str:
