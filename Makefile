@@ -1,11 +1,11 @@
-# make demo | test | check: each makes .venv first when it is missing or older than what it is made from.
+# make demo | test | check | reproduce: each makes .venv first when it is missing or older than what it is made from.
 PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 STAMP := .venv/.installed
 OLDEST := .venv-oldest
 
-.PHONY: demo test slow oldest check format
+.PHONY: demo test slow oldest check format reproduce
 
 demo: $(STAMP)
 	$(BIN)/stitch demo
@@ -24,6 +24,10 @@ check: $(STAMP)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The checked-in tables and figures under results/; goes on where it stopped. Seconds need an otherwise idle machine.
+reproduce: $(STAMP)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python benchmarks/reproduce.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix
