@@ -9,8 +9,9 @@ from transformers.generation.streamers import BaseStreamer
 
 from stitchvlm.cascade import Cascade
 from stitchvlm.engine import Engine
-from stitchvlm.exits import ExitPolicy, parse_exit
+from stitchvlm.exits import CalibratedExit, ExitPolicy, parse_exit
 from stitchvlm.families import check_checkpoint, load_vlm, text_layers, usable_device
+from stitchvlm.families.fingerprint import fingerprint
 from stitchvlm.guide import FirstQuery, GuidePass
 from stitchvlm.images import load_image
 from stitchvlm.methods import Evidence, Guided, LargeAlone, Method, TokenReducer, make_method
@@ -104,6 +105,11 @@ class Stitch:
         depth = text_layers(check_checkpoint(large, reducer))
         check_steps(reducer, schedule(depth), depth)
         check_checkpoint(small)
+        if isinstance(policy, CalibratedExit):
+            models = {"small": fingerprint(small), "large": fingerprint(large)}
+            policy.check(
+                models | {"method": reducer.name, "keep": parse_keep(keep), "layer": layer, "max_tiles": max_tiles}
+            )
         small_engine = cache(lambda: Engine(load_vlm(small, dtype, small_device or device)))
         large_engine = cache(lambda: Engine(load_vlm(large, dtype, device, device_map)))
         cascade = Cascade(
