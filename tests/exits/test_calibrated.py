@@ -50,7 +50,9 @@ def test_models_are_told_by_their_weights(path):
     policy = CalibratedExit.load(path)
     policy.check(FITTED.settings)
     policy.check({"small": "moved 4f06a1ceff4e", "max_tiles": 4})
-    with pytest.raises(ValueError, match=r"exit\.json was fitted for large 'large 8bedad8e39f8', not 'large 000000000000'"):
+    with pytest.raises(
+        ValueError, match=r"exit\.json was fitted for large 'large 8bedad8e39f8', not 'large 000000000000'"
+    ):
         policy.check({"large": "large 000000000000"})
 
 

@@ -91,7 +91,7 @@ def _table(found: dict[str, Any], out: Path, plot: Path | None) -> "Table":
     table = Table.grid(padding=(0, 3))
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    table.add_row("exits", f"when the score {found['score']} is at least {found['threshold']:.6g}")
+    table.add_row("exits", f"where the score ({found['score']}) is at least {found['threshold']:.6g}")
     table.add_row("promise", found["promise"])
     table.add_row("why", found["theorem"] or "a figure of these questions, not a bound")
     table.add_row("fitted on", f"{fitted['n']:,} questions, of which {fitted['exits']:.1%} exit")
@@ -99,7 +99,7 @@ def _table(found: dict[str, Any], out: Path, plot: Path | None) -> "Table":
         "set aside",
         f"{report['n']:,} questions: {report['exits']:.1%} exit ({_range(report['exits_interval'])}), "
         f"{report['accuracy']:.1%} {right} against {report['reference_accuracy']:.1%}, "
-        f"a loss of {report['loss']:.1%} ({_range(report['loss_interval'])})",
+        f"a loss of {100 * report['loss']:.1f} points ({_points(report['loss_interval'])})",
     )
     table.add_row("written", f"{out}: use it with --exit {out}")
     if plot is not None:
@@ -109,3 +109,7 @@ def _table(found: dict[str, Any], out: Path, plot: Path | None) -> "Table":
 
 def _range(ends: list[float]) -> str:
     return f"{ends[0]:.1%} to {ends[1]:.1%}"
+
+
+def _points(ends: list[float]) -> str:
+    return f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"

@@ -65,7 +65,7 @@ def evaluate(
     exit: Annotated[
         str | None,
         typer.Option(
-            metavar="SCORE|never|always",
+            metavar="SCORE|never|always|FILE",
             help="As for ask. Default: that of the embedded pair if guided, else never.",
             rich_help_panel=options.ANSWER,
         ),

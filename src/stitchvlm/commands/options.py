@@ -62,8 +62,9 @@ Exit = Annotated[
     str | None,
     typer.Option(
         rich_help_panel=ANSWER,
-        metavar="SCORE|never|always",
-        help="The small model's answer stands from this score on. Default: the embedded pair's own; never for others.",
+        metavar="SCORE|never|always|FILE",
+        help="The small model's answer stands from this score on, or as a file of stitch calibrate says. "
+        "Default: the embedded pair's own; never for others.",
     ),
 ]
 MaxNewTokens = Annotated[int, typer.Option(rich_help_panel=ANSWER, metavar="N", help="Most tokens of an answer.")]

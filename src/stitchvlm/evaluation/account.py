@@ -158,8 +158,8 @@ class Accountant:
         return language + (0.0 if inputs is None else count.vision(inputs))
 
     def _exit_flops(self, exit: ExitPolicy, small: GuidePass) -> float:
-        """The consistency pass: prompt and draft once more, pruned before the first layer."""
-        if not isinstance(exit, SmallEarlyExit):
+        """The consistency pass, where the score needs one: prompt and draft once more, pruned before the first layer."""
+        if not isinstance(exit, SmallEarlyExit) or exit.score == "confidence":
             return 0.0
         layout, n_answer = small.drafts[0].guide.layout, len(small.drafts[0].tokens)
         ((_, n_keep),) = Schedule.single(exit.consistency_keep, 0).resolve(small.engine.n_layers, layout.n_visual)

@@ -1,12 +1,14 @@
 """A picture of what an exit score is worth: is it as often right as it says, and what do exits cost?"""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stitchvlm.evaluation.plots import render
 from stitchvlm.evaluation.statistics import wilson_interval
 from stitchvlm.exits.ranking import exit_curve, reliability
 from stitchvlm.files import replace_file
@@ -29,10 +31,8 @@ def check_plot(path: Path) -> None:
         raise ValueError(f"a plot is written as {' or '.join(FORMATS)}, not {path.name}: choose another name")
     if not path.parent.is_dir():
         raise ValueError(f"there is no folder {path.parent} to write {path.name} to: make it first")
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError:
-        raise ValueError("plots need matplotlib: pip install 'stitchvlm[plots]'") from None
+    if find_spec("matplotlib") is None:
+        raise ValueError("a plot needs matplotlib, which is not installed: pip install 'stitchvlm[plot]'")
 
 
 def draw_reliability(score: Floats, small: Floats, large: Floats, threshold: float, title: str, path: Path) -> None:
@@ -41,7 +41,6 @@ def draw_reliability(score: Floats, small: Floats, large: Floats, threshold: flo
     Raises:
         OSError: if the file cannot be written.
     """
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4), layout="constrained")
@@ -49,10 +48,8 @@ def draw_reliability(score: Floats, small: Floats, large: Floats, threshold: flo
     _bins(left, score, small, threshold)
     _curve(right, score, small, large, threshold)
     figure.suptitle(title, fontsize=10)
-    # Text stays text in an SVG, and the same figure gives the same bytes.
-    with replace_file(path) as temporary, rc_context({"svg.fonttype": "none", "svg.hashsalt": "stitch"}):
-        plain: dict[str, Any] = {"metadata": {"Date": None}} if path.suffix.lower() == ".svg" else {}
-        figure.savefig(temporary, dpi=150, format=path.suffix[1:].lower(), **plain)
+    with replace_file(path) as temporary:
+        temporary.write_bytes(render(figure, path.suffix[1:].lower()))
 
 
 def _bins(axes: "Axes", score: Floats, small: Floats, threshold: float) -> None:
@@ -63,7 +60,7 @@ def _bins(axes: "Axes", score: Floats, small: Floats, threshold: float) -> None:
     axes.errorbar(means, shares, yerr=_bars(shares, ends), color=_BLUE, marker="o", capsize=3, label="small model")
     axes.axvline(threshold, color=_RED, linestyle="--", label=f"exits from {threshold:.3f} on")
     axes.set(xlabel="exit score", ylabel="right answers, 95 % intervals", xlim=(0, 1), ylim=(0, 1.02))
-    axes.legend(fontsize=8, loc="upper left")
+    axes.legend(fontsize=8, loc="lower right")
 
 
 def _curve(axes: "Axes", score: Floats, small: Floats, large: Floats, threshold: float) -> None:
