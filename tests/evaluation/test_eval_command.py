@@ -39,6 +39,20 @@ def test_more_questions_go_into_the_same_file(evaluate, tmp_path):
     assert json.loads(evaluate(out, "--n", "3", "--json").stdout)["all"]["n"] == 3
 
 
+def test_the_difference_from_the_large_model_alone(evaluate, tmp_path):
+    alone, random = tmp_path / "alone.jsonl", tmp_path / "random.jsonl"
+    evaluate(alone, "--n", "3", "--method", "large-alone")
+    told = json.loads(evaluate(random, "--n", "2", "--method", "random", "--against", str(alone), "--json").stdout)
+    assert told["all"]["difference"]["n"] == 2 and told["problems"] == []
+    assert (
+        "against the large model alone"
+        in evaluate(random, "--n", "2", "--method", "random", "--against", str(alone)).stdout
+    )
+    other = evaluate(tmp_path / "r.jsonl", "--n", "1", "--against", str(random))
+    assert other.exit_code == 2 and "not large-alone on scenes" in other.stderr
+    assert "no file" in evaluate(tmp_path / "r.jsonl", "--n", "1", "--against", str(tmp_path / "none")).stderr
+
+
 def test_other_settings_are_one_sentence(evaluate, tmp_path):
     out = tmp_path / "r.jsonl"
     evaluate(out, "--n", "1")
@@ -75,17 +89,17 @@ def test_a_killed_run_goes_on_where_it_stopped(tiny_pair, scenes, tmp_path):
     code = (
         "import pathlib, time\n"
         "from stitchvlm.cli import main\n"
-        "from stitchvlm.evaluation import tasks, runner\n"
+        "from stitchvlm.evaluation import tasks, study\n"
         f"tasks.TASKS['scenes'] = lambda: tasks.load_scenes(pathlib.Path({str(scenes)!r}))\n"
-        "record = runner.Runner.record\n"
-        "runner.Runner.record = lambda self, sample: time.sleep({pause}) or record(self, sample)\n"
+        "record = study.Study._record\n"
+        "study.Study._record = lambda self, *rest: time.sleep({pause}) or record(self, *rest)\n"
         "main()\n"
     )
     options = ["eval", "scenes", "--small", tiny_pair[0], "--large", tiny_pair[1], "--out", str(out), "--json"]
     slow = subprocess.Popen(
         [sys.executable, "-c", code.replace("{pause}", "0.3"), *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    deadline = time.monotonic() + 50
+    deadline = time.monotonic() + 200
     while not (out.exists() and out.read_bytes().count(b"\n") >= 2) and time.monotonic() < deadline:
         time.sleep(0.02)
     slow.kill()
@@ -94,7 +108,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tiny_pair, scenes, tmp_path):
         file.write(b'{"id": "q7", "torn')
     n_before = out.read_bytes().count(b"\n")
     done = subprocess.run(
-        [sys.executable, "-c", code.replace("{pause}", "0"), *options], capture_output=True, timeout=60
+        [sys.executable, "-c", code.replace("{pause}", "0"), *options], capture_output=True, timeout=300
     )
     ids = [json.loads(line)["id"] for line in out.read_text(encoding="utf-8").splitlines()]
     assert done.returncode == 0 and 2 <= n_before < 8 and ids == [f"q{n}" for n in range(8)]

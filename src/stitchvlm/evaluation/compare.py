@@ -11,7 +11,7 @@ from stitchvlm.evaluation.agreement import measure_agreement
 from stitchvlm.evaluation.gallery import choose, exhibit
 from stitchvlm.evaluation.memory import peak_memory
 from stitchvlm.evaluation.results import ResultFile, read_records, read_settings
-from stitchvlm.evaluation.sample import Problem
+from stitchvlm.evaluation.sample import Problem, Sample
 from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE, RunSettings, parse_method
 from stitchvlm.evaluation.study import Study
 from stitchvlm.evaluation.tables import STUDY, StudyTable, slug, table_of
@@ -99,12 +99,12 @@ class Comparison:
     ) -> StudyTable:
         before = StudyTable.read(out / STUDY) if (out / STUDY).exists() else None
         memory = {slug(row.name) + ".jsonl": row.memory for row in before.rows} if before else {}
+        samples = self._askable(paths)
         for label, path in paths.items():
             if self.extras.memory and not memory.get(path.name):
                 notice(label, "measuring memory", {})
-                memory[path.name] = peak_memory(self.rows[label], self.task_name, self.devices)
+                memory[path.name] = peak_memory(self.rows[label], self.task_name, samples[0].id, self.devices)
         agreement = before.agreement if before else {}
-        samples = self._askable(paths)
         n_agreement = min(self.extras.n_agreement, len(samples))
         if n_agreement > agreement.get("n", 0):
             notice("attention", "comparing", {})
@@ -118,7 +118,7 @@ class Comparison:
             problems=problems,
         )
 
-    def _askable(self, paths: Mapping[str, Path]) -> list:
+    def _askable(self, paths: Mapping[str, Path]) -> list[Sample]:
         """Questions that some row has answered: what could be asked once can be asked again."""
         answered = {record["id"] for path in paths.values() for record in read_records(path)}
         return [sample for sample in self.task.samples if sample.id in answered]

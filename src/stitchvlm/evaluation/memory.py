@@ -19,17 +19,18 @@ from stitchvlm.evaluation.tasks import load_task
 _TIMEOUT = 1800
 
 
-def peak_memory(settings: RunSettings, task: str, devices: dict[str, Any]) -> dict[str, float]:
+def peak_memory(settings: RunSettings, task: str, question: str, devices: dict[str, Any]) -> dict[str, float]:
     """Peak mebibytes of the process (``resident``) and of its GPUs together (``device``, where there are any).
 
     Args:
-        task: a name for :func:`~stitchvlm.evaluation.tasks.load_task`, whose first question is answered.
+        task: a name for :func:`~stitchvlm.evaluation.tasks.load_task`.
+        question: the id of the one that is answered.
         devices: ``device``, ``small_device`` and ``device_map`` of the study.
 
     Raises:
         DataError: if the process fails.
     """
-    order = json.dumps({"settings": asdict(settings), "task": task, "devices": devices})
+    order = json.dumps({"settings": asdict(settings), "task": task, "question": question, "devices": devices})
     command = [sys.executable, "-m", "stitchvlm.evaluation.memory"]
     done = subprocess.run(command, input=order, capture_output=True, text=True, timeout=_TIMEOUT)
     if done.returncode:
@@ -42,7 +43,7 @@ def _measure(order: dict[str, Any]) -> dict[str, float]:
     import resource
 
     study = Study({"row": RunSettings(**order["settings"])}, **order["devices"])
-    study.answer(load_task(order["task"], 1)[0], "row")
+    study.answer(next(sample for sample in load_task(order["task"]) if sample.id == order["question"]), "row")
     unit = 1024 if sys.platform != "darwin" else 1024**2
     peak = {"resident": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
     if torch.cuda.is_available():
