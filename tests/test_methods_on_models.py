@@ -80,7 +80,8 @@ def losses(recorded: Recorded, row: int) -> list[Loss]:
         flows: dict[int, dict[int, float]] = {}
         if reduction.merges is not None:
             merge = reduction.merges[row]
-            for source, target, weight in zip(*map(torch.Tensor.tolist, (merge.source, merge.target, merge.weight))):
+            columns = (merge.source.tolist(), merge.target.tolist(), merge.weight.tolist())
+            for source, target, weight in zip(*columns, strict=True):
                 flows.setdefault(place[target], {})[place[source]] = weight
         if reduction.proportional:
             sizes = {at: sum(sizes.get(source, 1) for source in sources) for at, sources in flows.items()}

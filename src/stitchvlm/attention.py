@@ -4,7 +4,7 @@ The guide map needs the attention of a few dozen text rows only, so the model ru
 tap computes just those rows beside it. The N x N map of eager attention never exists.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -78,7 +78,8 @@ class AttentionTap:
         windows: tuple[int | None, ...],
         form: MapForm = MapForm(),  # noqa: B008 (it is frozen)
     ):
-        self._layers = form.counted_layers(len(windows))
+        self._form, self._layers = form, form.counted_layers(len(windows))
+        self._visual_mask = prompt.ordinal >= 0
         self._index = prompt.index
         self._n_prompt = prompt.index.shape[1]
         self._rows = _columns(counted.any(0))
@@ -101,14 +102,15 @@ class AttentionTap:
             return
         self._scaling[layer] = scaling
         if key.shape[2] > self._n_prompt:
-            self._queries.setdefault(layer, []).append(query)
+            if self._form.counts_generated:
+                self._queries.setdefault(layer, []).append(query)
             return
         seen = visible_mask(self._row_index, self._index, self._windows[layer]).to(query.device)
         counts = self._row_counts.to(query.device)
         total = query.new_zeros(query.shape[0], self._n_prompt, dtype=torch.float32)
-        for rows, probabilities in _row_probabilities(query[:, :, self._rows], key, seen, scaling):
+        for rows, probabilities in _row_probabilities(query[:, :, self._rows], key, seen, scaling, self._pool):
             total += torch.einsum("brk,br->bk", probabilities, counts[:, rows].float())
-        self.prefill_layers[layer] = total
+        self.prefill_layers[layer] = total * self._weight(layer)
 
     def finish(
         self, cache: Cache, n_decode_rows: tuple[int, ...]
@@ -132,10 +134,26 @@ class AttentionTap:
             keys = cache.layers[layer].keys[:, :, : key_index.shape[1]]
             query = torch.cat(queries[:n_steps], dim=2)
             seen = visible_mask(query_index, key_index, self._windows[layer]).to(query.device)
-            for rows, probabilities in _row_probabilities(query, keys, seen, self._scaling[layer]):
-                decode[:, rows] += probabilities[..., : self._n_prompt].to(device)
+            for rows, probabilities in _row_probabilities(query, keys, seen, self._scaling[layer], self._pool):
+                decode[:, rows] += probabilities[..., : self._n_prompt].to(device) * self._weight(layer)
         counts = steps < torch.tensor(n_decode_rows, device=device)[:, None]
         return prefill, decode * counts[..., None]
+
+    @property
+    def _pool(self) -> "Pool | None":
+        return None if self._form.plain_sum else self._pooled
+
+    def _weight(self, layer: int) -> float:
+        return self._form.weight(layer, len(self._windows))
+
+    def _pooled(self, probabilities: Float[Tensor, "batch heads rows keys"]) -> Float[Tensor, "batch rows keys"]:
+        """One number per row and key from those of all heads."""
+        if self._form.heads == "normalised":
+            visual = self._visual_mask[:, None, None].to(probabilities.device)
+            given = (probabilities[..., : self._n_prompt] * visual).sum(-1, keepdim=True)
+            probabilities = probabilities / given.clamp(min=torch.finfo(torch.float32).tiny)
+        pooled = probabilities.amax(1) if self._form.heads == "max" else probabilities.sum(1)
+        return pooled.sqrt() if self._form.sinks == "damp" else pooled
 
 
 class LayerTap:
@@ -191,6 +209,7 @@ class LayerTap:
 
 
 Tap = AttentionTap | LayerTap
+Pool = Callable[[Tensor], Tensor]
 
 
 def _columns(chosen: Bool[Tensor, " n"]) -> slice | Int[Tensor, " n_chosen"]:
@@ -207,8 +226,12 @@ def _row_probabilities(
     key: Float[Tensor, "batch kv_heads keys dim"],
     seen: Bool[Tensor, "batch 1 rows keys"],
     scaling: float,
+    pool: Pool | None = None,
 ) -> Iterator[tuple[slice, Float[Tensor, "batch some_rows keys"]]]:
-    """Attention probabilities summed over heads, a chunk of rows at a time; grouped heads share keys without copies."""
+    """Attention probabilities summed over heads, or pooled in another way, a chunk of rows at a time.
+
+    Grouped heads share keys without copies.
+    """
     batch, heads, n_rows, dim = query.shape
     kv_heads, n_keys = key.shape[1], key.shape[2]
     chunk = max(1, _CHUNK_ELEMENTS // (batch * heads * n_keys))
@@ -218,4 +241,5 @@ def _row_probabilities(
         # Scaled before the product, as fused kernels do: in float16 the bare product overflows on some models.
         logits = ((some * scaling) @ key.transpose(2, 3)).float().view(batch, heads, -1, n_keys)
         logits.masked_fill_(~seen[:, :, rows], float("-inf"))
-        yield rows, logits.softmax(-1).sum(1)
+        probabilities = logits.softmax(-1)
+        yield rows, probabilities.sum(1) if pool is None else pool(probabilities)

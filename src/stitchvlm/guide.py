@@ -98,7 +98,10 @@ def run_guide(
     watch = watch or Stopwatch()
     limit = min(sampling.max_new_tokens, guide_tokens or sampling.max_new_tokens)
     greedy = replace(sampling, temperature=0.0, max_new_tokens=limit)
-    tap = AttentionTap(prompt.stream, counted_rows(prompt, first_query), engine.decoder.windows, form)
+    counted = counted_rows(prompt, first_query)
+    if form.rows in ("generated", "answer"):
+        counted[:, : -1 if form.rows == "answer" else None] = False
+    tap = AttentionTap(prompt.stream, counted, engine.decoder.windows, form)
     with watch.stage("small_prefill"):
         prefilled = engine.prefill(prompt, tap=tap)
     with watch.stage("small_decode"):

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from views import GRIDS, SHOWN, layout, permuted, scaled, view, without
 
 from stitchvlm.methods import Evidence, TokenReducer, available_methods, make_method
 from stitchvlm.reduction import Reduction, TokenStream
+from stitchvlm.schedule import Schedule
 
 METHODS = available_methods()
 REDUCERS = [name for name, method in METHODS.items() if issubclass(method, TokenReducer)]
@@ -138,22 +140,28 @@ def test_the_views_of_these_tests_show_every_kind_of_evidence():
 @pytest.mark.parametrize("n_layers", [6, 12, 28, 48])
 @pytest.mark.parametrize("keep", [0.05, 0.09, 0.18, 0.35, 0.64, 1.0])
 def test_the_asked_average_is_met_or_refused(name, n_layers, keep):
-    try:
-        schedule = make_method(name).schedule(keep, n_layers)
-    except ValueError as error:
-        assert "cannot come down to" in str(error)
-        return
-    assert schedule.average_retention(n_layers, 10_000) == pytest.approx(keep, abs=1e-3)
+    schedule = tried(lambda: make_method(name).schedule(keep, n_layers))
+    if isinstance(schedule, str):
+        assert "cannot come down to" in schedule and keep * n_layers < 2
+    else:
+        assert schedule.average_retention(n_layers, 10_000) == pytest.approx(keep, abs=1e-3)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_layer_given_is_taken_or_refused(name):
-    try:
-        steps = make_method(name).schedule_at(0.3, 3).resolve(8, 100)
-    except ValueError as error:
-        assert name in str(error) and "leave the layer out" in str(error)
+    schedule = tried(lambda: make_method(name).schedule_at(0.3, 3))
+    if isinstance(schedule, str):
+        assert name in schedule and "leave the layer out" in schedule
     else:
-        assert steps == ((3, 30),)
+        assert schedule.resolve(8, 100) == ((3, 30),)
+
+
+def tried(run: Callable[[], Schedule]) -> Schedule | str:
+    """What comes of it, or the sentence with which it is refused."""
+    try:
+        return run()
+    except ValueError as error:
+        return str(error)
 
 
 @every_reducer

@@ -7,6 +7,7 @@ from papers import divprune as divprune_paper
 from papers import fastv as fastv_paper
 from papers import tome as tome_paper
 
+from stitchvlm.attention import weighted_mask
 from stitchvlm.families.internvl import tiled_layout
 from stitchvlm.methods import ReductionView, make_method
 from stitchvlm.reduction import TokenStream
@@ -73,3 +74,15 @@ def test_tome(seed, n_keep):
     visual = merged.ordinal[0] >= 0
     torch.testing.assert_close(merged.hidden[0, visual].double(), expected, rtol=1e-5, atol=1e-5)
     assert merged.size[0, visual].tolist() == total.tolist() and (merged.size[0, ~visual] == 1).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_attention_is_proportional_to_sizes(seed):
+    """Equation 1: the mask that the engine adds; the last two keys came after the merge and stand for themselves."""
+    generator = torch.Generator().manual_seed(seed)
+    query, key, value = (torch.randn(6, 8, generator=generator) for _ in range(3))
+    sizes = torch.tensor([1.0, 3, 2, 1, 1, 1])
+    _, expected = tome_paper.proportional_attention(query, key, value, sizes)
+    mask = weighted_mask(torch.ones(1, 1, 6, 6, dtype=torch.bool), sizes[None, :4])
+    ours = torch.nn.functional.scaled_dot_product_attention(*(x[None, None] for x in (query, key, value)), mask)
+    torch.testing.assert_close(ours[0, 0].double(), expected, rtol=1e-5, atol=1e-5)

@@ -50,7 +50,7 @@ def view(
 
 def without(whole: ReductionView, evidence: Evidence) -> ReductionView:
     """The same view, that evidence left out."""
-    return replace(whole, **{name: () for name in SHOWN[evidence]})
+    return replace(whole, **dict.fromkeys(SHOWN[evidence], ()))
 
 
 def scaled(whole: ReductionView, factor: float) -> ReductionView:

@@ -34,14 +34,16 @@ def relevance(visual, text, sign=+1):
 def instruction_embedding_llm(token_embeddings):
     """CDPruner section 3.3, models WITHOUT a paired text encoder (Qwen2.5-VL, InternVL3):
     the text embedding is the mean of the language model's embeddings of the instruction's
-    tokens; the visual embeddings are the projector's OUTPUT.  Returns [1, d]."""
+    tokens; the visual embeddings are the projector's OUTPUT.  Returns [1, d].
+    """
     return token_embeddings.double().mean(0, keepdim=True)
 
 
 def min_max(r, official_eps=False):
     """CDPruner Eq. (6): (r - min) / (max - min).  official_eps: the code's
     (r - min + 1e-6) / (max - min), so that no relevance is exactly 0 (NaN/inf if max == min;
-    and min/max are there taken over the whole batch of crops, not per crop)."""
+    and min/max are there taken over the whole batch of crops, not per crop).
+    """
     lo, hi = float(r.min()), float(r.max())
     eps = 1e-6 if official_eps else 0.0
     return (r.double() - lo + eps) / (hi - lo)
@@ -50,7 +52,8 @@ def min_max(r, official_eps=False):
 def conditional_kernel(features, rel, theta=None):
     """CDPruner Eq. (3) and (7): L_ij = cos(f_i, f_j) on the PROJECTOR output;
     L~ = diag(r) L diag(r).  theta: optional knob mentioned in a comment of the official code
-    (not used there): r <- exp(alpha r), alpha = theta / (2 (1 - theta))."""
+    (not used there): r <- exp(alpha r), alpha = theta / (2 (1 - theta)).
+    """
     f, rel = features.double(), rel.double()
     if theta is not None:
         rel = torch.exp(theta / (2 * (1 - theta)) * rel)
@@ -84,7 +87,7 @@ def greedy_map(kernel, n_keep, tol=-60.0):
     while len(order) < min(n_keep, n):
         free = [i for i in range(n) if i not in order]
         if determined is None:
-            values = [log_det(kernel, order + [i]) for i in free]
+            values = [log_det(kernel, [*order, i]) for i in free]
             ranked = sorted(range(len(free)), key=lambda a: (-values[a], free[a]))
             best = values[ranked[0]]
             if best == -math.inf or best - current < tol:
@@ -106,7 +109,8 @@ def cdpruner_keep(features, visual_embeds, text_embeds, n_keep, sign=+1, officia
     through post_layernorm and CLIP's visual_projection; text_embeds = CLIP text tower
     text_embeds; official code: sign=-1, official_eps=True.
     No text encoder: features = visual_embeds = projector output, text_embeds =
-    instruction_embedding_llm(...), sign=+1 (paper; no official code)."""
+    instruction_embedding_llm(...), sign=+1 (paper; no official code).
+    """
     rel = min_max(relevance(visual_embeds, text_embeds, sign), official_eps)
     order, _, _ = greedy_map(conditional_kernel(features, rel), n_keep)
     return sorted(order)

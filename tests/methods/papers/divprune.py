@@ -61,7 +61,8 @@ def divprune_keep(features, n_keep):
 
 def mmdp_exact_value(features, n_keep):
     """DivPrune Eq. (3) by enumeration: the largest possible minimum distance.  The greedy
-    Algorithm 1 need not reach it; for comparison only, tiny n."""
+    Algorithm 1 need not reach it; for comparison only, tiny n.
+    """
     d = cosine_distances(features)
     best = -float("inf")
     for subset in itertools.combinations(range(d.shape[0]), n_keep):

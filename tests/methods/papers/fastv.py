@@ -58,8 +58,8 @@ def fastv_keep(attn, visual_index, n_keep, rows="last"):
 if __name__ == "__main__":
     # 5 positions: 0 system, 1..3 visual, 4 text.  2 heads.
     common = [[1, 0, 0, 0, 0], [0.5, 0.5, 0, 0, 0], [0.2, 0.2, 0.6, 0, 0], [0.1, 0.1, 0.3, 0.5, 0]]
-    h0 = common + [[0.1, 0.4, 0.2, 0.1, 0.2]]
-    h1 = common + [[0.1, 0.1, 0.2, 0.5, 0.1]]
+    h0 = [*common, [0.1, 0.4, 0.2, 0.1, 0.2]]
+    h1 = [*common, [0.1, 0.1, 0.2, 0.5, 0.1]]
     a = torch.tensor([h0, h1])
     # last row, heads averaged: .25 .20 .30
     assert torch.allclose(fastv_scores(a, [1, 2, 3]), torch.tensor([0.25, 0.2, 0.3]).double(), atol=1e-7)

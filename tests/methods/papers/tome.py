@@ -19,7 +19,8 @@ def cosine(u, v):
 def bipartite_edges(metric):
     """ToMe section 3, steps 1-2.  A = positions 0,2,4,...; B = positions 1,3,5,... ; from each
     token of A one edge, to its most similar token of B (cosine).  List of (similarity, a, b),
-    most similar edge first."""
+    most similar edge first.
+    """
     metric = metric.double()
     n = metric.shape[0]
     edges = []
@@ -74,7 +75,7 @@ def tome_round(metric, features, sizes, r, sources=None, dest=None, order="conca
 
     new = ([], [], [], [], [])
     for i in keep:
-        group = [i] + merged_into.get(i, [])
+        group = [i, *merged_into.get(i, [])]
         total = sum(float(sizes[g]) for g in group)
         m = torch.zeros_like(metric[0])
         f = torch.zeros_like(features[0])
@@ -107,7 +108,8 @@ def tome_reduce(metric, features, sizes, n_keep, order="concat_sorted"):
 
 def proportional_attention(q, k, v, sizes):
     """ToMe Eq. (1): A = softmax(Q K^T / sqrt(d) + log s), s = sizes of the KEYS.
-    q, k, v: [n, d] of one head.  Returns probabilities and output."""
+    q, k, v: [n, d] of one head.  Returns probabilities and output.
+    """
     q, k, v, sizes = q.double(), k.double(), v.double(), sizes.double()
     d = q.shape[1]
     probs = torch.zeros(q.shape[0], k.shape[0], dtype=torch.float64)
