@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from stitchvlm.schedule import Schedule
 
 METHODS = available_methods()
 REDUCERS = [name for name, method in METHODS.items() if issubclass(method, TokenReducer)]
+ROOT = Path(__file__).parents[2]
 MINDS_PLACES = {"tome", "visionzip", "uniform", "random"}
 """Methods that judge a token by where it stands as well as by its evidence."""
 N_VISUAL = [layout(grids).n_visual for grids in GRIDS]
@@ -190,6 +192,13 @@ def test_every_method_says_what_it_is(name):
 
 def test_the_smallest_method_is_under_forty_lines():
     assert min(len(inspect.getsource(inspect.getmodule(method)).splitlines()) for method in METHODS.values()) < 40
+
+
+def test_the_readme_names_every_method_and_its_paper():
+    rows = [line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    for name, method in METHODS.items():
+        number = re.search(r"arXiv \d{4}\.\d{5}|baseline", method.paper).group()
+        assert any(f"`{name}`" in row and number in row for row in rows), f"{name}, {number}"
 
 
 def test_an_unknown_method_is_refused_by_name():
