@@ -101,8 +101,8 @@ def test_layer_takes_keep_literally(ask):
 def test_options_of_a_method_come_from_its_fields(ask):
     told = json.loads(ask("--json", "--method", "fastv", "--layer", "2", "--keep", "0.05").stdout)
     assert told["tokens"]["kept_per_layer"] == [20, 20, 1, 1, 1, 1]
-    told = json.loads(ask("--json", "--method", "fastv", "--option", "layer=3", "--keep", "60%").stdout)
-    assert told["tokens"]["kept_per_layer"] == [20, 20, 20, 4, 4, 4] and told["tokens"]["average_retention"] == 0.6
+    told = json.loads(ask("--json", "--method", "fastv", "--option", "layer=3", "--keep", "66%").stdout)
+    assert told["tokens"]["kept_per_layer"] == [20, 20, 20, 6, 6, 6] and told["tokens"]["average_retention"] == 0.65
     two = ["--option", "recycled=0", "--option", "stages=1"]
     told = json.loads(ask("--json", "--method", "sparsevlm", *two, "--keep", "60%").stdout)
     assert len(set(told["tokens"]["kept_per_layer"])) == 2

@@ -151,7 +151,7 @@ class AttentionTap:
         if self._form.heads == "normalised":
             visual = self._visual_mask[:, None, None].to(probabilities.device)
             given = (probabilities[..., : self._n_prompt] * visual).sum(-1, keepdim=True)
-            probabilities = probabilities / given.clamp(min=torch.finfo(torch.float32).tiny)
+            probabilities = probabilities / given.masked_fill(given == 0, 1.0)
         pooled = probabilities.amax(1) if self._form.heads == "max" else probabilities.sum(1)
         return pooled.sqrt() if self._form.sinks == "damp" else pooled
 
