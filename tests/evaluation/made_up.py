@@ -62,7 +62,7 @@ def table_row(method: str, keep: float, accuracy: float, exit: float | str = "ne
             "accuracy": accuracy,
             "low": 0.5,
             "high": 0.9,
-            "seconds": 0.2 - share / 10,
+            "seconds": round(0.2 - share / 10, 3),
         }
         for share in (0.0, 0.5, 1.0)
     ]

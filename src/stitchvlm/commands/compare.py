@@ -92,14 +92,17 @@ def run_with_bar(comparison: "Comparison", out: Path) -> "StudyTable":
 
     from stitchvlm.commands.tables import progress_bar
 
-    with progress_bar(Console(stderr=True)) as progress:
-        bar = progress.add_task("asking", total=len(comparison.task.samples) * len(comparison.rows))
+    progress = progress_bar(Console(stderr=True))
+    bar = progress.add_task("asking", total=len(comparison.task.samples) * len(comparison.rows))
 
-        def notice(row: str, what: str, record: dict) -> None:
-            done = None if not record else 1
-            progress.update(bar, advance=done, description=row if record else f"{what}: {row}")
+    def notice(row: str, what: str, record: dict) -> None:
+        progress.start()  # only now: what is wrong with the request is told without a bar before it
+        progress.update(bar, advance=1 if record else None, description=row if record else f"{what}: {row}")
 
+    try:
         table, problems = comparison.run(out, notice)
+    finally:
+        progress.stop()
     tell_problems(problems)
     return table
 

@@ -62,9 +62,10 @@ def measure_agreement(
             told.setdefault("large_layers", []).append([_overlap(row, whole, n_top) for row in maps])
             told.setdefault("small_layers", []).append([_overlap(row, whole, n_top) for row in small_maps])
             told.setdefault("small_all", []).append([_overlap(small_maps.sum(0), whole, n_top)])
-    tops = {f"{share:g}": {name: _mean(rows) for name, rows in told.items()} for share, told in found.items()}
-    for share, told in tops.items():
-        told |= {"small_all": told["small_all"][0], "chance": float(share)}
+    tops: dict[str, Any] = {}
+    for share, told in found.items():
+        means = {name: _mean(rows) for name, rows in told.items()}
+        tops[f"{share:g}"] = means | {"small_all": means["small_all"][0], "chance": share}
     return {"n": len(samples), "top": tops}
 
 

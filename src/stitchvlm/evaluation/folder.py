@@ -99,7 +99,7 @@ def _question(part: dict[str, Any], id: str, kind: str, number: int, picture: Pa
     if not answers:
         return Problem(number, "empty answer", repr(id))
     box = part.get("box")
-    marked = tuple(map(float, box)) if _is_box(box) else None
+    marked = tuple(float(number) for number in box) if box is not None and _is_box(box) else None
     return Sample(id, kind, question, answers, partial(load_image, picture), marked, metric, number)
 
 

@@ -72,6 +72,9 @@ def draw_figures(study: StudyTable) -> "dict[str, Figure]":
             figures["agreement"] = _agreement(study.agreement)
         if study.gallery and study.folder is not None:
             figures["gallery"] = _gallery(study.gallery, study.folder)
+        for figure in figures.values():
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # or every rendering would lay it out anew, a hair off the one before
     return figures
 
 

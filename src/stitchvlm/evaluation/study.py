@@ -46,8 +46,9 @@ class Row:
     def map_form(self) -> MapForm | None:
         """The form of the guide map that the method wants; None where any will do."""
         method = self.cascade.method
-        wants = isinstance(method, TokenReducer) and Evidence.GUIDE_MAP in method.needs
-        return method.map_form if wants else None
+        if isinstance(method, TokenReducer) and Evidence.GUIDE_MAP in method.needs:
+            return method.map_form
+        return None
 
 
 class Study:

@@ -96,8 +96,10 @@ def scores_by_id(records: Sequence[Record]) -> dict[str, float]:
 
 
 def _difference(records: Sequence[Record], baseline: Mapping[str, float]) -> Difference | None:
-    pairs = [(record["score"], baseline[record["id"]]) for record in records if record["id"] in baseline]
-    return paired_difference(*zip(*pairs, strict=True)) if pairs else None
+    shared = [record for record in records if record["id"] in baseline]
+    if not shared:
+        return None
+    return paired_difference([record["score"] for record in shared], [baseline[record["id"]] for record in shared])
 
 
 def _stages(records: Sequence[Record]) -> dict[str, Spread]:
