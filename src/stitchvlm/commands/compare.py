@@ -102,7 +102,8 @@ def run_with_bar(comparison: "Comparison", out: Path) -> "StudyTable":
     try:
         table, problems = comparison.run(out, notice)
     finally:
-        progress.stop()
+        if progress.live.is_started:
+            progress.stop()
     tell_problems(problems)
     return table
 
