@@ -50,7 +50,7 @@ def tiny_recipe() -> Recipe:
         Stage("tower", budget(3), tiles_a_step=4),
         Stage("find", budget(3), lesson),
         Stage("wide", budget(3), lesson),
-        Stage("polish", budget(2), replace(lesson, frozen_features=False)),
+        Stage("last", budget(2), lesson),
     )
     small, page = Style(small=True), Style(kinds=("page",))
     sets = {"page": page, "small": small, "wide": small, "small-check": small, "wide-check": small}

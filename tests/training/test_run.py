@@ -35,15 +35,15 @@ def no_fonts(tmp_path):
 
 
 def weights(folder):
-    return load_state(folder / "polish.pt")["module"]
+    return load_state(folder / "last.pt")["module"]
 
 
 class Forgetful(FeatureBank):
     """A bank that computes a batch's features all at once, always: which ones are known would change their rounding."""
 
-    def frozen(self, chosen):
-        self.clear()
-        return super().frozen(chosen)
+    def features(self, chosen):
+        self._kept.clear()
+        return super().features(chosen)
 
 
 def test_an_interrupted_run_ends_with_the_same_weights(make_pipeline, stop_after, tmp_path, monkeypatch):
@@ -73,11 +73,11 @@ def test_the_saved_pair_loads_and_answers(out, no_fonts):
 def test_a_saved_pair_is_taken_up_without_its_training_state(out, no_fonts, tmp_path, capsys):
     common = {"only": "small", "fonts": no_fonts, "workers": 1, "device": "cpu"}
     assert train("tiny", out, **common)
-    for name in ("tower", "find", "wide", "polish"):
+    for name in ("tower", "find", "wide", "last"):
         (out / "small" / f"{name}.pt").unlink()
     capsys.readouterr()
     assert train("tiny", out, init_from=out / "pair", **common)
-    assert not (out / "small" / "wide.pt").exists() and (out / "small" / "polish.pt").exists()
+    assert not (out / "small" / "wide.pt").exists() and (out / "small" / "last.pt").exists()
     assert "no fonts under" in capsys.readouterr().out
     shutil.rmtree(out / "small")
     with pytest.raises(ValueError, match="no stage 'fin'"):

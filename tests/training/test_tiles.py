@@ -8,14 +8,13 @@ from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2Im
 
 from stitchvlm.training.generator import draw_scene
 from stitchvlm.training.grid import CELLS, MAX_TILES, MIN_TILES, TILE, cut_tiles, tile_boxes, tile_count
-from stitchvlm.training.labels import HEADS, IGNORE, dense_labels
+from stitchvlm.training.labels import COLUMN, HEADS, IGNORE, dense_labels
 from stitchvlm.training.regions import keep_around, token_boxes
 from stitchvlm.training.scene import Glyph, Scene, Thing
 from stitchvlm.training.tower import normalise
 from stitchvlm.training.words import COLOUR_NAMES, GLYPHS, NOUNS
 
 SIZES = [(640, 480), (480, 640), (240, 180), (160, 160), (1000, 250), (360, 720), (37, 211)]
-COLUMN = {name: k for k, name in enumerate(HEADS)}
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -54,8 +53,9 @@ def test_labels_of_a_scene_drawn_by_hand():
     expected = np.zeros_like(grid)
     expected[3:5, 3:5, COLUMN["colour"]] = 1 + COLOUR_NAMES.index("red")
     expected[3:5, 3:5, COLUMN["noun"]] = 1 + NOUNS.index("square")
-    expected[3, 3, COLUMN["char0"]] = 1 + GLYPHS.index("K")
-    expected[3, 4, COLUMN["char0"]] = 1 + GLYPHS.index("7")
+    for point in (1, 2):  # 7.5 and 12.5 px into the cell, under letters that reach from 5.5 to 14.5
+        expected[3, 3, [COLUMN[f"char{point}"], COLUMN[f"order{point}"]]] = 1 + GLYPHS.index("K"), 1
+        expected[3, 4, [COLUMN[f"char{point}"], COLUMN[f"order{point}"]]] = 1 + GLYPHS.index("7"), 2
     expected[3, 3, COLUMN["begins"]] = 1
     expected[3, 4, COLUMN["ends"]] = 1
     assert (grid == expected).all()
@@ -66,7 +66,8 @@ def test_letters_too_small_to_read_are_not_asked_for():
     tiny = tuple(Glyph(g.char, g.x, g.y, g.width / 4, g.height / 4, g.begins, g.ends) for g in scene.things[0].glyphs)
     thing = Thing("square", "red", "K7", "", scene.things[0].box, scene.things[0].box, tiny)
     grid = dense_labels(Scene("objects", TILE, TILE, (thing,)), owner).reshape(CELLS, CELLS, len(HEADS))
-    assert (grid[3, 3:5, COLUMN["char0"] :] == IGNORE).all()
+    assert set(np.unique(grid[3, 3:5, COLUMN["char0"] : COLUMN["begins"]])) == {0, IGNORE}
+    assert (grid[3, 3:5, [COLUMN["begins"], COLUMN["ends"]]] == IGNORE).all()
 
 
 def test_kept_tokens_hold_the_text():

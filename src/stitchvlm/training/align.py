@@ -10,8 +10,8 @@ from torch import nn
 from transformers import InternVLForConditionalGeneration, PreTrainedTokenizerFast
 
 from .architecture import EMBEDDING_SCALE
-from .labels import HEADS, SLOTS
-from .words import COLOUR_NAMES, GLYPHS, NOUNS
+from .labels import HEADS, POINTS
+from .words import COLOUR_NAMES, GLYPHS, NOUNS, TAG_ITEMS
 
 _NOISE, _OUTPUT_SHARE = 0.3, 0.03
 
@@ -19,9 +19,14 @@ _NOISE, _OUTPUT_SHARE = 0.3, 0.03
 def word_directions(heads: nn.Linear) -> dict[str, torch.Tensor]:
     """Word or character to its direction: its row in the dense head, less the mean row of that head, of unit RMS."""
     columns = dict(zip(HEADS, heads.weight.detach().split(list(HEADS.values())), strict=True))
-    characters = torch.stack([columns[f"char{k}"] for k in range(SLOTS)]).mean(0)
+    characters = torch.stack([columns[f"char{k}"] for k in range(POINTS)]).mean(0)
     found = {}
-    for names, rows in ((COLOUR_NAMES, columns["colour"]), (NOUNS, columns["noun"]), (GLYPHS, characters)):
+    for names, rows in (
+        (COLOUR_NAMES, columns["colour"]),
+        (NOUNS, columns["noun"]),
+        (TAG_ITEMS, columns["item"]),
+        (GLYPHS, characters),
+    ):
         for name, row in zip(names, rows[1:] - rows[1:].mean(0), strict=True):
             found[name] = row / row.square().mean().sqrt().clamp(min=1e-6)
     return found

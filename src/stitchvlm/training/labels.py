@@ -1,28 +1,55 @@
 """Dense labels: what lies under each visual token. They teach the vision tower local facts and nothing more.
 
-A token covers one cell of a tile. Its label names the colour and noun that own most of the cell, up to three characters
-whose (visible part's) centre lies in it, left to right, and whether a text begins or ends there.
+A token covers one cell of a tile. Its label names the colour and noun that own most of the cell and the item on that thing's
+tag; for each of a few points spread over its width the character there and that character's place in its text; and whether
+a text begins or ends in the cell.
+
+The word on a tag is known as its item, and its letters are not spelled: beside the price's they would only be mistaken.
+
+Points rather than a list of the cell's characters: whether a character on the border of two cells belongs to the one or the
+other is a matter of a pixel, and in a list all that follow it would move by one. A character that lies under several points,
+also of two cells, is known as one by its place in the text.
 """
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from .grid import CELLS, TILE, tile_boxes
-from .scene import Glyph, Scene
-from .words import COLOUR_NAMES, GLYPHS, NOUNS
+from .scene import Glyph, Scene, Thing
+from .words import COLOUR_NAMES, GLYPHS, NOUNS, TAG_ITEMS
 
-SLOTS = 3
+POINTS = 4
+LONGEST = 9
 HEADS = {
     "colour": len(COLOUR_NAMES) + 1,
     "noun": len(NOUNS) + 1,
-    **{f"char{k}": len(GLYPHS) + 1 for k in range(SLOTS)},
+    **{f"char{k}": len(GLYPHS) + 1 for k in range(POINTS)},
+    **{f"order{k}": LONGEST + 1 for k in range(POINTS)},
     "begins": 2,
     "ends": 2,
+    "item": len(TAG_ITEMS) + 1,
 }
 """Label columns in order, with their number of classes; class 0 means nothing."""
+COLUMN = {name: column for column, name in enumerate(HEADS)}
 IGNORE = -1
-_SMALLEST_HEIGHT, _SMALLEST_WIDTH, _VISIBLE_SHARE = 7.0, 3.0, 0.35
+_SMALLEST_HEIGHT, _SMALLEST_WIDTH, _VISIBLE_SHARE, _ROW_SHARE = 7.0, 3.0, 0.35, 0.35
+_CELL = TILE / CELLS
 
 Rectangle = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A character at one point of one cell. `share` of its height (or of the cell's, where that is less) lies in the cell;
+    `order` is its place in its text, counted from 1, or 0 where the text begins outside the tile.
+    """
+
+    share: float
+    glyph: Glyph
+    readable: bool
+    order: int
 
 
 def _owner_of_cells(owner: np.ndarray, rectangle: Rectangle) -> np.ndarray:
@@ -45,23 +72,62 @@ def _visible_part(glyph: Glyph, rectangle: Rectangle) -> Rectangle | None:
     return x0, y0, x1, y1
 
 
-def _characters(scene: Scene, rectangle: Rectangle) -> dict[int, list[tuple[float, Glyph, bool]]]:
-    """Characters by cell: `(x, glyph, is it large enough to be read)`."""
+def _text_of(thing: Thing) -> list[tuple[int, Glyph]]:
+    """The text's characters, each with its place in it, counted from 1 and spaces included."""
+    orders = [k for k, char in enumerate(thing.text, start=1) if char != " "]
+    return list(zip(orders, thing.glyphs[len(thing.glyphs) - len(orders) :], strict=True))
+
+
+def _rows_of(y0: float, y1: float) -> Iterator[tuple[int, float]]:
+    """Rows of cells that hold enough of what reaches from `y0` to `y1` (in tile pixels), and the share that they hold."""
+    last, middle = CELLS - 1, min(CELLS - 1, int((y0 + y1) / 2 / _CELL))
+    for row in range(int(y0 / _CELL), min(last, int(y1 / _CELL)) + 1):
+        share = (min(y1, (row + 1) * _CELL) - max(y0, row * _CELL)) / min(y1 - y0, _CELL)
+        if row == middle or share >= _ROW_SHARE:
+            yield row, share
+
+
+def _points_of(x0: float, x1: float) -> range:
+    """Numbers of the points from `x0` to `x1`, counted through the whole width of the tile; the nearest one if there is none."""
+    pitch, last = _CELL / POINTS, CELLS * POINTS - 1
+    first, end = (max(0, min(last + 1, int(x / pitch + 0.5))) for x in (x0, x1))
+    nearest = min(last, int((x0 + x1) / 2 / pitch))
+    return range(first, end) if first < end else range(nearest, nearest + 1)
+
+
+def _characters(scene: Scene, rectangle: Rectangle) -> dict[tuple[int, int], _Seen]:
+    """The character under every point, by cell and point."""
     scale_x, scale_y = TILE / (rectangle[2] - rectangle[0]), TILE / (rectangle[3] - rectangle[1])
-    cells: dict[int, list[tuple[float, Glyph, bool]]] = {}
+    found: dict[tuple[int, int], _Seen] = {}
     for thing in scene.things:
-        for glyph in thing.glyphs:
+        text = _text_of(thing)
+        begun = bool(text) and _visible_part(text[0][1], rectangle) is not None
+        for order, glyph in text:
             part = _visible_part(glyph, rectangle)
             if part is None:
                 continue
-            column = int(((part[0] + part[2]) / 2 - rectangle[0]) * scale_x * CELLS / TILE)
-            row = int(((part[1] + part[3]) / 2 - rectangle[1]) * scale_y * CELLS / TILE)
             narrow = glyph.char in "1I." or glyph.width * scale_x >= _SMALLEST_WIDTH
             readable = narrow and glyph.height * scale_y >= _SMALLEST_HEIGHT
-            cells.setdefault(min(row, CELLS - 1) * CELLS + min(column, CELLS - 1), []).append(
-                (part[0], glyph, readable)
-            )
-    return cells
+            x0, x1 = ((x - rectangle[0]) * scale_x for x in part[::2])
+            for row, share in _rows_of(*((y - rectangle[1]) * scale_y for y in part[1::2])):
+                seen = _Seen(share, glyph, readable, min(order, LONGEST) if begun else 0)
+                for number in _points_of(x0, x1):
+                    place = row * CELLS + number // POINTS, number % POINTS
+                    if place not in found or found[place].share < share:
+                        found[place] = seen
+    return found
+
+
+def _write_character(label: np.ndarray, point: int, seen: _Seen) -> None:
+    """Enter one character into its cell's label; one too small to be read leaves nothing to be told about the cell's text."""
+    here = [COLUMN[f"char{point}"], COLUMN[f"order{point}"]]
+    if not seen.readable:
+        label[[*here, COLUMN["begins"], COLUMN["ends"]]] = IGNORE
+        return
+    label[here] = 1 + GLYPHS.index(seen.glyph.char), seen.order or IGNORE
+    for name, is_edge in (("begins", seen.glyph.begins), ("ends", seen.glyph.ends)):
+        if is_edge and label[COLUMN[name]] != IGNORE:
+            label[COLUMN[name]] = 1
 
 
 def dense_labels(scene: Scene, owner: np.ndarray) -> np.ndarray:
@@ -71,18 +137,13 @@ def dense_labels(scene: Scene, owner: np.ndarray) -> np.ndarray:
         label = np.zeros((CELLS * CELLS, len(HEADS)), np.int8)
         cell_owner = _owner_of_cells(owner, rectangle)
         for index, thing in enumerate(scene.things, start=1):
-            label[cell_owner == index, 0] = 1 + COLOUR_NAMES.index(thing.colour)
-            label[cell_owner == index, 1] = 1 + NOUNS.index(thing.noun)
+            mine = cell_owner == index
+            label[mine, COLUMN["colour"]] = 1 + COLOUR_NAMES.index(thing.colour)
+            label[mine, COLUMN["noun"]] = 1 + NOUNS.index(thing.noun)
+            label[mine, COLUMN["item"]] = 1 + TAG_ITEMS.index(thing.item) if thing.item else 0
         if scene.kind == "page":
-            label[:, 1] = IGNORE
-        for cell, found in _characters(scene, rectangle).items():
-            found.sort(key=lambda entry: entry[0])
-            if len(found) > SLOTS or not all(readable for _, _, readable in found):
-                label[cell, 2:] = IGNORE
-                continue
-            for slot, (_, glyph, _) in enumerate(found):
-                label[cell, 2 + slot] = 1 + GLYPHS.index(glyph.char)
-            label[cell, 2 + SLOTS] = any(glyph.begins for _, glyph, _ in found)
-            label[cell, 3 + SLOTS] = any(glyph.ends for _, glyph, _ in found)
+            label[:, COLUMN["noun"]] = IGNORE
+        for (cell, point), seen in _characters(scene, rectangle).items():
+            _write_character(label[cell], point, seen)
         rows.append(label)
     return np.stack(rows)

@@ -36,7 +36,6 @@ class Lesson:
     )
     most_things: tuple[int, int] = (2, 9)
     dropped_share: float = 0.0
-    frozen_features: bool = True
 
     def shares(self, progress: float) -> dict[str, float]:
         kinds = {**self.first_shares, **self.last_shares}
@@ -50,20 +49,17 @@ class FeatureBank:
         self._model, self._device = model, device
         self._kept: dict[tuple[str, int], torch.Tensor] = {}
 
-    def clear(self) -> None:
-        self._kept.clear()
-
-    def fresh(self, chosen: list[tuple[PictureSet, int]]) -> torch.Tensor:
-        """`[pictures, tokens, width]` with gradients; all pictures must have equally many tiles."""
+    def _computed(self, chosen: list[tuple[PictureSet, int]]) -> torch.Tensor:
         pixels = normalise(np.concatenate([pictures.tiles(index) for pictures, index in chosen]), self._device)
         with torch.autocast(self._device.type, torch.bfloat16):
             return visual_features(self._model, pixels).float().unflatten(0, (len(chosen), -1)).flatten(1, 2)
 
     @torch.no_grad()
-    def frozen(self, chosen: list[tuple[PictureSet, int]]) -> torch.Tensor:
+    def features(self, chosen: list[tuple[PictureSet, int]]) -> torch.Tensor:
+        """`[pictures, tokens, width]`; all pictures must have equally many tiles."""
         missing = [(p, i) for p, i in dict.fromkeys(chosen) if (p.name, i) not in self._kept]
         if missing:
-            for (pictures, index), features in zip(missing, self.fresh(missing), strict=True):
+            for (pictures, index), features in zip(missing, self._computed(missing), strict=True):
                 self._kept[pictures.name, index] = features.bfloat16()
         return torch.stack([self._kept[pictures.name, index] for pictures, index in chosen]).float()
 
@@ -172,7 +168,7 @@ class LanguageTrainer:
         pruned = rng.random() < self.lesson.dropped_share
         keep = rng.randint(max(10, total // 14), total // 3) if pruned else None
         rows = [self._pack(pictures, index, keep, rng, progress) for pictures, index in chosen]
-        features = self.bank.frozen(chosen) if self.lesson.frozen_features else self.bank.fresh(chosen)
+        features = self.bank.features(chosen)
         present = torch.cat(
             [features[k, torch.tensor(kept, device=features.device)] for k, (_, _, kept) in enumerate(rows)]
         )

@@ -119,7 +119,7 @@ class Pipeline:
             self._match_scales()
             align_words(self.model, self._reader.heads, self.tokenizer)
         for part in (self.model.model.vision_tower, self.model.model.multi_modal_projector):
-            part.requires_grad_(not stage.lesson.frozen_features)
+            part.requires_grad_(False)
         loss_at = self._language_loss(stage, stage.lesson)
         return run_stage(stage.name, self.model, loss_at, stage.budget, checkpoint, self.log, deadline)
 
@@ -163,8 +163,6 @@ class Pipeline:
 
         def loss_at(step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
             if step % CHECK_EVERY == CHECK_EVERY - 1:
-                if not lesson.frozen_features:
-                    check.bank.clear()
                 self.log(check=stage.name, step=step, **check.figures(8))
             return trainer.loss_at(step, progress)
 

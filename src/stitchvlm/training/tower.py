@@ -11,7 +11,7 @@ from transformers import InternVLForConditionalGeneration
 from .architecture import visual_features
 from .cache import PictureSet
 from .grid import CELLS
-from .labels import HEADS, IGNORE, SLOTS
+from .labels import COLUMN, HEADS, IGNORE
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 _EMPTY_WEIGHT = 0.15
@@ -64,7 +64,7 @@ def dense_loss(logits: list[torch.Tensor], labels: torch.Tensor) -> tuple[torch.
         weight = torch.where(target > 0, 1.0, _EMPTY_WEIGHT) * (target != IGNORE)
         losses = F.cross_entropy(scores.flatten(0, 1), target.clamp(min=0).flatten(), reduction="none")
         total = total + (losses * weight.flatten()).sum() / weight.sum().clamp(min=1.0)
-        if name in ("colour", "noun") or name.startswith("char"):
+        if name not in ("begins", "ends"):
             filled = target > 0
             figures[name] = ((scores.argmax(-1) == target) & filled).sum().item() / max(1, int(filled.sum()))
     return total, figures
@@ -79,7 +79,7 @@ def tile_batch(sets: list[PictureSet], rng: random.Random, count: int, tries: in
         for _ in range(tries):
             index = rng.randrange(len(chosen))
             tile = rng.randrange(chosen.where[index][2])
-            characters = int((chosen.labels(index)[tile][:, 2 : 2 + SLOTS] > 0).sum())
+            characters = int((chosen.labels(index)[tile][:, COLUMN["char0"] : COLUMN["order0"]] > 0).sum())
             candidates.append((characters, index, tile))
         _, index, tile = max(candidates)
         tiles.append(chosen.tiles(index)[tile])
