@@ -26,8 +26,8 @@ class SmallEarlyExit(ExitPolicy):
     Raises:
         ValueError: if the threshold or the score is none of these.
 
-    Differs from the paper: nothing by default; the scores other than ``"mean"`` are additions. In the official release the
-    large model always runs and the scores are only logged; here an exit is live.
+    Differs from the paper: not by default; the scores other than ``"mean"`` are additions. In the official release the large
+    model always runs and the scores are only logged; here an exit is live.
     """
 
     threshold: float | Literal["never", "always"] = 0.9

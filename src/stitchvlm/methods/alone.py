@@ -10,7 +10,7 @@ from stitchvlm.schedule import Schedule
 class LargeAlone(Method):
     """The large model answers from all its visual tokens.
 
-    Differs from the paper: nothing; it is the 100 % row of every table.
+    A baseline from no paper: the 100 % row of every table.
     """
 
     name = "large-alone"
@@ -24,7 +24,7 @@ class LargeAlone(Method):
 class SmallAlone(Method):
     """The small model answers everything, and the large one is never touched.
 
-    Differs from the paper: nothing; arXiv 2412.03324 has this row in every table.
+    A baseline from no paper. Guidance that does not beat it is of no use: arXiv 2412.03324 has this row in its tables too.
     """
 
     name = "small-alone"

@@ -19,8 +19,8 @@ class DivPrune(TokenReducer):
     Paper: arXiv 2503.02175, algorithm 1: the first token is the one whose nearest neighbour is farthest; then always the token
     that is farthest from its nearest chosen one.
 
-    Differs from the paper: in nothing; distances are taken in float32, and no token is chosen twice, which the release's half
-    precision allows.
+    Differs from the paper: not in the algorithm; beside its release, distances are taken in float32, and no token is chosen
+    twice, which half precision allows.
     """
 
     name = "divprune"

@@ -10,11 +10,9 @@ from stitchvlm.schedule import Schedule
 class Downsample(Method):
     """Shrink the picture before the large model sees it, until it makes no more visual tokens than are to be kept.
 
-    Every method has to beat this, because it costs nothing and spares the vision encoder too. It is no reduction between layers
-    but a change of the question, so it only says by how much, and the family knows which sizes its encoder can take.
-
-    Differs from the paper: there is none. Encoders work on grids, so the share is met from below, not exactly; the trace
-    says what came of it.
+    A baseline from no paper. Every method has to beat it, because it costs nothing and spares the vision encoder too. It is no
+    reduction between layers but a change of the question, so it only says by how much, and the family knows which sizes its encoder
+    can take. Encoders work on grids, so the share is met from below, not exactly; the trace says what came of it.
     """
 
     name = "downsample"

@@ -26,7 +26,7 @@ class Guided(TokenScorer):
         smooth: give every token the mean of its neighbours' scores and its own, within its tile.
         layers, rows, heads, layer_weights, sinks: the form of the map, see :class:`~stitchvlm.maps.MapForm`.
 
-    Differs from the paper: by default in nothing; all options are additions, for comparison.
+    Differs from the paper: not by default; whatever an option changes is an addition, for comparison.
 
     Raises:
         ValueError: if the floor is no share between 0 and 1.

@@ -15,7 +15,8 @@ class Oracle(TokenScorer):
 
     Paper: arXiv 2412.03324, section 3.1. It costs more than it saves and serves as the guided method's upper bound.
 
-    Differs from the paper: in nothing; rows of the prompt and of the large model's own answer count, as in the guide map.
+    Differs from the paper: not in the map; as in the guide's, rows of the prompt and of the large model's own answer count.
+    Tokens leave at the layer that the asked average gives, as with ``guided``.
     """
 
     name = "oracle"

@@ -14,7 +14,7 @@ from stitchvlm.shapes import Float
 class Random(TokenScorer):
     """Keep visual tokens drawn uniformly at random; a row's seed decides which.
 
-    Differs from the paper: there is none.
+    A baseline from no paper.
     """
 
     name = "random"

@@ -17,7 +17,7 @@ class Uniform(TokenScorer):
     Tokens of a tile are taken in the order of an ordered dither, of which every beginning is spread evenly over the grid, and all
     tiles and pictures keep the same share of theirs.
 
-    Differs from the paper: there is none.
+    A baseline from no paper.
     """
 
     name = "uniform"
