@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stitchvlm.evaluation.compare import Comparison, Extras, make_rows
+from stitchvlm.evaluation.compare import Comparison, Extras, make_rows, within_reach
 from stitchvlm.evaluation.plots import draw_figures, save_figures
 from stitchvlm.evaluation.settings import RunSettings, parse_method
 from stitchvlm.evaluation.tables import STUDY, StudyTable
@@ -57,10 +57,10 @@ def read_config(path: Path = CONFIG) -> list[StudyConfig]:
 def reproduce(config: StudyConfig, lines: Path, results: Path, memory: bool) -> StudyTable:
     """Answer what is missing, then write the study with its figures."""
     extras = Extras(config.live, memory, config.agreement)
-    comparison = Comparison(
-        config.task, open_task(config.task, config.n), config.rows(), {"device": "cpu"}, True, extras
-    )
-    table, _ = comparison.run(lines / config.name, Progress(config))
+    rows, left_out = within_reach(config.rows())
+    task = open_task(config.task, config.n)
+    comparison = Comparison(config.task, task, rows, {"device": "cpu"}, True, extras, left_out)
+    table, _ = comparison.run(lines / config.name, Progress(config.name, config.n * len(rows)))
     return publish(table, results / config.name)
 
 
@@ -79,8 +79,8 @@ def publish(table: StudyTable, folder: Path) -> StudyTable:
 class Progress:
     """Says every hundred answers how far the study is."""
 
-    def __init__(self, config: StudyConfig):
-        self._name, self._total, self._done = config.name, config.n * len(config.rows()), 0
+    def __init__(self, name: str, total: int):
+        self._name, self._total, self._done = name, total, 0
         self._started = time.monotonic()
 
     def __call__(self, row: str, what: str, record: dict[str, Any]) -> None:
@@ -105,7 +105,7 @@ def markdown(table: StudyTable) -> str:
             f"| {row.name} | {told['accuracy']:.1%} ({told['low']:.1%} – {told['high']:.1%}) | {gain} "
             f"| {told['average_retention']:.1%} | {told['exits']:.0%} | {told['stages']['total']['median']:.3f} |"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *(f"Not compared: {one}." for one in table.left_out)]).rstrip()
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stitchvlm.errors import UnreachableError
 from stitchvlm.schedule import PruneStep, Schedule, parse_keep
 
 
@@ -99,7 +100,9 @@ def test_from_a_layer_the_share_follows_from_the_average(keep, layer, share):
 
 
 def test_an_average_below_the_layers_before_is_refused():
-    with pytest.raises(ValueError, match="fastv keeps everything up to layer 2, which is 16.7% of 12 layers.* 9.0%"):
+    with pytest.raises(
+        UnreachableError, match="fastv keeps everything up to layer 2, which is 16.7% of 12 layers.* 9.0%"
+    ):
         Schedule.from_layer(0.09, 12, 2, "fastv")
     with pytest.raises(ValueError, match="layer 12 is beyond"):
         Schedule.from_layer(0.5, 12, 12, "fastv")
@@ -115,7 +118,7 @@ def test_a_pyramid_at_its_own_average_has_equal_stages_and_its_ratio():
 def test_a_pyramid_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="4 stages needs as many layers, and the model has 3"):
         Schedule.pyramid(0.5, 3, 4, 0.5)
-    with pytest.raises(ValueError, match=r"cannot come down to 5.0%"):
+    with pytest.raises(UnreachableError, match=r"cannot come down to 5.0%"):
         Schedule.pyramid(0.05, 12, 4, 0.5)
 
 

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
+from stitchvlm.errors import UnreachableError
+
 
 @dataclass(frozen=True)
 class PruneStep:
@@ -78,13 +80,14 @@ class Schedule:
         """Everything up to ``layer``, and from there on the share that makes ``keep`` on average over all layers.
 
         Raises:
-            ValueError: if the layers before ``layer`` alone are more than that.
+            UnreachableError: if the layers before ``layer`` alone are more than that.
+            ValueError: if ``keep`` is not in (0, 1], or there is no such layer.
         """
         check_keep(keep)
         PruneStep(layer, keep).layer(n_layers)
         share = (keep * n_layers - layer) / (n_layers - layer)
         if share < 0:
-            raise ValueError(
+            raise UnreachableError(
                 f"{method} keeps everything up to layer {layer}, which is {layer / n_layers:.1%} of {n_layers} layers: "
                 f"it cannot come down to {keep:.1%} on average; ask for more, or give it a lower layer"
             )
@@ -98,7 +101,8 @@ class Schedule:
         What whole layers cannot meet is met by multiplying all shares but the first.
 
         Raises:
-            ValueError: if there are fewer layers than stages, or one full layer alone is more than ``keep``.
+            UnreachableError: if one full layer alone is more than ``keep``.
+            ValueError: if there are fewer layers than stages.
         """
         check_keep(keep)
         if n_layers < stages:
@@ -117,7 +121,9 @@ class Schedule:
                 break
             starts, shares = starts[1:], shares[1:]  # a stage that would keep more than everything joins the first
         if factor < 0:
-            raise ValueError(f"a pyramid on {n_layers} layers cannot come down to {keep:.1%} on average: ask for more")
+            raise UnreachableError(
+                f"a pyramid on {n_layers} layers cannot come down to {keep:.1%} on average: ask for more"
+            )
         return cls(tuple(PruneStep(start, factor * share) for start, share in zip(starts, shares, strict=True)))
 
     def resolve(self, n_layers: int, n_visual: int) -> tuple[tuple[int, int], ...]:

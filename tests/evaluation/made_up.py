@@ -86,4 +86,5 @@ def made_up_study(folder: Path, alone: bool = True) -> StudyTable:
     rows += [table_row("guided", 0.09, 0.8), table_row("guided", 0.35, 0.85), table_row("guided", 0.09, 0.78, exit=0.4)]
     rows += [table_row("random", 0.09, 0.2), table_row("random", 0.35, 0.5)]
     problems = ["line 4: missing picture: <script>alert(1)</script>", "line 9: empty answer: 'q9'"]
-    return StudyTable("scenes", "small 1", "large 2", rows, AGREEMENT, [exhibit], problems, folder)
+    left_out = ["fastv 9%: it keeps <everything> up to layer 2"]
+    return StudyTable("scenes", "small 1", "large 2", rows, AGREEMENT, [exhibit], problems, left_out, folder)

@@ -52,6 +52,18 @@ def test_rows_and_study(compare, tmp_path):
     assert [row["name"] for row in told["rows"]] == [row.name for row in study.rows]
 
 
+def test_a_row_that_cannot_come_down_to_its_share_is_named_and_left_out(compare, tmp_path):
+    """Six layers: what stays whole up to layer 2 is 33 % already."""
+    done = compare(tmp_path, "--n", "1", "--methods", "fastv", "--keep", "50%,9%")
+    assert done.exit_code == 0, done.stderr
+    study = StudyTable.read(tmp_path / STUDY)
+    assert [row.name for row in study.rows] == ["small-alone", "large-alone", "fastv 50%"]
+    (why,) = study.left_out
+    assert why.startswith("fastv 9%: ") and "33.3% of 6 layers" in why and "not compared: fastv 9%" in done.stdout
+    alone = compare(tmp_path / "other", "--methods", "fastv", "--keep", "9%")
+    assert alone.exit_code == 2 and "fastv 9%: fastv keeps everything up to layer 2" in alone.stderr
+
+
 def test_more_questions_and_more_rows_go_into_the_same_folder(compare, tmp_path):
     compare(tmp_path, "--n", "2", "--methods", "random", "--keep", "50%")
     before = {path.name: path.read_bytes() for path in tmp_path.glob("*.jsonl")}

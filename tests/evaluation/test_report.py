@@ -81,6 +81,7 @@ def test_every_way_is_in_every_table(page):
 def test_texts_are_no_markup(page):
     assert any("line 4: missing picture: <script>alert(1)</script>" in text for text in page.text)
     assert any("commit abc" in text for text in page.text)
+    assert "Not compared: fastv 9%: it keeps <everything> up to layer 2." in page.text
 
 
 def test_the_models_alone_are_shown_even_if_they_were_not_asked(tmp_path):

@@ -20,9 +20,12 @@ def studies():
 
 
 def test_every_row_fits_the_embedded_pair(studies):
+    from stitchvlm.evaluation.compare import within_reach
     from stitchvlm.evaluation.study import Study
 
     for study in studies:
         assert study.n >= 200
-        rows = study.rows()
+        rows, left_out = within_reach(study.rows())
         assert len(Study(rows, "cpu").rows) == len(rows) > 2 and {"small-alone", "large-alone"} <= set(rows)
+        for way, _, share in (told.partition(":")[0].partition(" ") for told in left_out):
+            assert any(row.startswith(f"{way} (") and row.endswith(f" {share}") for row in rows), "it has another layer"

@@ -64,7 +64,7 @@ def compare(
 ) -> None:
     """Answer the questions of a task in several ways and put the figures side by side."""
     from stitchvlm.commands.quiet import quieten
-    from stitchvlm.evaluation.compare import Comparison, Extras, make_rows
+    from stitchvlm.evaluation.compare import Comparison, Extras, make_rows, within_reach
     from stitchvlm.evaluation.settings import RunSettings
     from stitchvlm.evaluation.tables import STUDY
     from stitchvlm.evaluation.tasks import open_task
@@ -73,11 +73,11 @@ def compare(
     base = RunSettings(
         small, large, dtype=dtype, max_tiles=max_tiles, max_new_tokens=max_new_tokens, seed=seed, exit="never"
     )
-    rows = make_rows(base, _listed(methods), _listed(keep), _listed(exit))
+    rows, left_out = within_reach(make_rows(base, _listed(methods), _listed(keep), _listed(exit)))
     devices = {"device": device, "small_device": small_device, "device_map": device_map}
     opened = open_task(task, n, metric, strict)
     extras = Extras(live, not no_memory, agreement)
-    table = run_with_bar(Comparison(task, opened, rows, devices, strict, extras), out)
+    table = run_with_bar(Comparison(task, opened, rows, devices, strict, extras, left_out), out)
     if as_json:
         print((out / STUDY).read_text(encoding="utf-8"), end="")
     else:

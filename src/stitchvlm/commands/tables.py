@@ -67,11 +67,10 @@ def rows_table(study: StudyTable) -> Table:
             f"{told['exits']:.0%}",
             f"{told['stages']['total']['median']:.3f}",
         )
-    table.caption = (
-        "against large: difference from the large model alone, in points\n"
-        "seconds: median, put together from the stages of each way\n"
-        "live latency, memory and operations: stitch report"
-    )
+    lines = ["against large: difference from the large model alone, in points"]
+    lines += ["seconds: median, put together from the stages of each way"]
+    lines += ["live latency, memory and operations: stitch report"]
+    table.caption = "\n".join([*lines, *(f"not compared: {one}" for one in study.left_out)])
     table.caption_justify = "left"
     return table
 

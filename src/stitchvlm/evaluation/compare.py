@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stitchvlm.errors import DataError
+from stitchvlm.errors import DataError, UnreachableError
 from stitchvlm.evaluation.agreement import measure_agreement
 from stitchvlm.evaluation.gallery import choose, exhibit
 from stitchvlm.evaluation.memory import peak_memory
@@ -16,6 +16,7 @@ from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE, RunSettings,
 from stitchvlm.evaluation.study import Study
 from stitchvlm.evaluation.tables import STUDY, StudyTable, slug, table_of
 from stitchvlm.evaluation.tasks import Task
+from stitchvlm.families import check_checkpoint, text_layers
 
 Notice = Callable[[str, str, dict[str, Any]], None]
 
@@ -46,6 +47,7 @@ class Comparison:
         rows: settings by label, the small and the large model alone among them.
         devices: ``device``, ``small_device`` and ``device_map``.
         strict: a question that cannot be asked ends the run.
+        left_out: rows that were asked for and cannot be compared, and why.
     """
 
     task_name: str
@@ -54,6 +56,7 @@ class Comparison:
     devices: dict[str, Any] = field(default_factory=dict)
     strict: bool = False
     extras: Extras = Extras()
+    left_out: Sequence[str] = ()
 
     def run(self, out: Path, notice: Notice) -> tuple[StudyTable, list[Problem]]:
         """Answer what the files in ``out`` do not hold yet, write the study, and tell what was left out.
@@ -116,6 +119,7 @@ class Comparison:
             agreement=agreement,
             gallery=self._gallery(study, paths, out, notice),
             problems=problems,
+            left_out=list(self.left_out),
         )
 
     def _askable(self, paths: Mapping[str, Path]) -> list[Sample]:
@@ -167,3 +171,25 @@ def make_rows(
         for exit in exits
     ]
     return {settings.resolve().label: settings for settings in alone + others}
+
+
+def within_reach(rows: Mapping[str, RunSettings]) -> tuple[dict[str, RunSettings], list[str]]:
+    """The rows that can come down to their share on this large model, and what there is to say of the others.
+
+    A method that computes everything up to some layer has a floor; compared at a larger share than the others it would look
+    better than it is.
+
+    Raises:
+        ValueError: if a setting or the large checkpoint cannot be used, or none but the models alone is left.
+    """
+    depth = text_layers(check_checkpoint(str(next(iter(rows.values())).resolve().large)))
+    kept, left_out = {}, []
+    for label, settings in rows.items():
+        try:
+            settings.schedule()(depth)
+            kept[label] = settings
+        except UnreachableError as error:
+            left_out.append(f"{label}: {error}")
+    if left_out and all(settings.method in (SMALL_ALONE, LARGE_ALONE) for settings in kept.values()):
+        raise ValueError(left_out[0])
+    return kept, left_out

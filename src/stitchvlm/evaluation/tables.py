@@ -61,6 +61,7 @@ class StudyTable:
         agreement: of the models' attention layer by layer, see :mod:`stitchvlm.evaluation.agreement`; empty if not measured.
         gallery: pictures with what was said about them, see :class:`~stitchvlm.evaluation.gallery.Exhibit`.
         problems: questions or lines that were left out, as texts.
+        left_out: rows that cannot come down to the asked share, and why.
         folder: where it was read; pictures lie beside it.
     """
 
@@ -71,6 +72,7 @@ class StudyTable:
     agreement: dict[str, Any] = field(default_factory=dict)
     gallery: list[dict[str, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     folder: Path | None = None
 
     def row_of(self, method: str) -> TableRow | None:

@@ -94,7 +94,7 @@ class Method(ABC):
         """When visual tokens leave, so that the share ``keep`` stays on average over the large model's layers.
 
         Raises:
-            ValueError: if the method cannot come to that average on so many layers.
+            UnreachableError: if the method cannot come to that average on so many layers.
         """
 
     def schedule_at(self, keep: float, layer: int) -> Schedule:
