@@ -13,7 +13,8 @@ from transformers import InternVLConfig, InternVLForConditionalGeneration, Qwen2
 from stitchvlm.engine import Engine
 from stitchvlm.evaluation.provenance import provenance
 from stitchvlm.families.base import VLM, Inputs, Prompt, assemble_prompt
-from stitchvlm.families.internvl import InternVL, tap_language_model, tiled_layout
+from stitchvlm.families.internvl import InternVL, tap_language_model
+from stitchvlm.families.tiles import tiled_layout
 
 SIDE = 16  # 448-pixel tiles give 16 x 16 visual tokens
 

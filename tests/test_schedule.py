@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchvlm.errors import UnreachableError
-from stitchvlm.schedule import PruneStep, Schedule, parse_keep
+from stitchvlm.schedule import PruneStep, Schedule, Shrink, parse_keep
 
 
 @pytest.mark.parametrize(("share", "layer", "average"), [(0.4, 19, 0.6375), (0.2, 9, 0.35), (0.05, 2, 0.0896)])
@@ -133,4 +133,5 @@ def test_a_pyramid_meets_the_average_with_ever_fewer_tokens(keep, n_layers, stag
 
 
 def test_a_shrunk_picture_has_no_steps():
-    assert Schedule.shrunk(0.3) == Schedule(picture=0.3) and Schedule.shrunk(0.3).resolve(8, 100) == ()
+    assert Schedule.shrunk(0.3) == Schedule(picture=Shrink(0.3)) and Schedule.shrunk(0.3).resolve(8, 100) == ()
+    assert Schedule.shrunk(1.0) == Schedule()

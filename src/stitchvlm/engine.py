@@ -21,7 +21,7 @@ from stitchvlm.methods import TokenReducer
 from stitchvlm.records import Question
 from stitchvlm.reduction import TokenStream
 from stitchvlm.sampling import Sampling, TokenPicker
-from stitchvlm.schedule import Schedule
+from stitchvlm.schedule import Schedule, Shrink
 from stitchvlm.shapes import Float, Int
 
 
@@ -96,9 +96,9 @@ class Engine:
     def n_layers(self) -> int:
         return len(self.decoder.layers)
 
-    def prepare(self, questions: Sequence[Question], max_tiles: int | None = None, share: float = 1.0) -> Inputs:
-        """Questions to token ids, tiles and layouts, every picture shrunk to ``share`` of its visual tokens."""
-        return self.vlm.family.prepare(self.vlm, questions, max_tiles, share)
+    def prepare(self, questions: Sequence[Question], max_tiles: int | None = None, to: Shrink | None = None) -> Inputs:
+        """Questions to token ids, tiles and layouts, every picture shrunk as ``to`` says."""
+        return self.vlm.family.prepare(self.vlm, questions, max_tiles, to)
 
     @torch.inference_mode()
     def embed(self, inputs: Inputs, show_vision: bool = False) -> Prompt:

@@ -18,8 +18,9 @@ from stitchvlm.errors import DataError
 from stitchvlm.exits import SmallEarlyExit
 from stitchvlm.families.base import VLM, Inputs, Prompt
 from stitchvlm.families.checkpoint import read_json
-from stitchvlm.families.internvl import InternVL, tap_language_model, tiled_layout
+from stitchvlm.families.internvl import InternVL, tap_language_model
 from stitchvlm.families.internvl2_checkpoint import load_model
+from stitchvlm.families.tiles import tiled_layout
 from stitchvlm.files import replace_file
 from stitchvlm.guide import GuidePass, run_guide
 from stitchvlm.layout import VisualLayout

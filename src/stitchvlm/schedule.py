@@ -34,15 +34,29 @@ class PruneStep:
 
 
 @dataclass(frozen=True)
+class Shrink:
+    """Pictures are made smaller before any layer, to the share ``share`` of their visual tokens.
+
+    Vision encoders work on whole grids, so that few shares can be met.
+
+    Attributes:
+        larger: take the grid that is not below the share, not the one that is not above it.
+    """
+
+    share: float
+    larger: bool = False
+
+
+@dataclass(frozen=True)
 class Schedule:
     """The reductions of one run in the order of their layers; no steps means that every visual token stays throughout.
 
     Attributes:
-        picture: the share of its visual tokens to which the picture itself is shrunk before any layer.
+        picture: how the picture itself is shrunk before any layer; None leaves it as it is.
     """
 
     steps: tuple[PruneStep, ...] = ()
-    picture: float = 1.0
+    picture: Shrink | None = None
 
     @classmethod
     def single(cls, keep: float, layer: int | float) -> "Schedule":
@@ -70,10 +84,10 @@ class Schedule:
         return cls.single(min(1.0, (keep * n_layers - layer) / (n_layers - layer)), layer)
 
     @classmethod
-    def shrunk(cls, keep: float) -> "Schedule":
+    def shrunk(cls, keep: float, larger: bool = False) -> "Schedule":
         """No reduction at any layer: the picture itself is shrunk to the share ``keep`` of its visual tokens."""
         check_keep(keep)
-        return cls(picture=keep)
+        return cls(picture=Shrink(keep, larger) if keep < 1 else None)
 
     @classmethod
     def from_layer(cls, keep: float, n_layers: int, layer: int, method: str) -> "Schedule":

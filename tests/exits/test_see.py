@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stitchvlm.exits import SmallEarlyExit, parse_exit
-from stitchvlm.families.internvl import tiled_layout
+from stitchvlm.families.tiles import tiled_layout
 from stitchvlm.records import Draft, GuideMap
 
 

@@ -9,6 +9,7 @@ from tiny import save_tiny_internvl
 from stitchvlm.families import load_vlm
 from stitchvlm.families.tiles import Cut, shrink
 from stitchvlm.records import Question
+from stitchvlm.schedule import Shrink
 
 SIZES = [(640, 480), (480, 640), (300, 100), (50, 50), (1000, 90), (28, 28), (200, 201)]
 
@@ -80,10 +81,12 @@ def test_tiles_can_be_bounded(vlm):
 def test_a_shrunk_picture_is_all_there_with_fewer_tokens(shrinking_vlm, size, share):
     """Tiles of up to 4 x 4 tokens: what they show is still where the layout says, and the share is never exceeded."""
     vlm, question = shrinking_vlm, Question("where?", (coordinates(*size),))
-    whole, inputs = (vlm.family.prepare(vlm, [question], None, some) for some in (1.0, share))
+    whole, inputs = (vlm.family.prepare(vlm, [question], None, to) for to in (None, Shrink(share)))
     layout, n_whole = inputs.layouts[0], whole.layouts[0].n_visual
     assert inputs.n_unshrunk == whole.n_unshrunk == (n_whole,)
     assert 1 <= layout.n_visual <= max(1, share * n_whole)
+    larger = vlm.family.prepare(vlm, [question], None, Shrink(share, larger=True)).layouts[0]
+    assert share * n_whole <= larger.n_visual <= n_whole
     assert (inputs.token_ids[0] == vlm.placeholder_id).sum() == layout.n_visual
     processor = vlm.image_processor
     mean, std = (torch.tensor(values)[:, None, None] for values in (processor.image_mean, processor.image_std))
@@ -99,23 +102,30 @@ def test_shrinking_takes_the_cut_with_most_detail():
     """5 tiles of 8 x 8 tokens, 320 in all: as the rule says, worked out by hand."""
     one, pair, four = Cut(1, 1, 8), Cut(2, 1, 8), Cut(2, 2, 8)
 
-    def cut(share: float) -> Cut:
-        return shrink(four, [one, pair, four], share)
+    def cut(share: float, larger: bool = False) -> Cut:
+        return shrink(four, [one, pair, four], Shrink(share, larger))
 
     assert cut(0.64) == Cut(2, 2, 6)  # 204: five tiles of 36 show 144 beside the thumbnail, three of 64 only 128
     assert cut(0.35) == Cut(2, 1, 6)  # 112: three tiles of 36 show 72, five of 16 and one of 64 only 64
     assert cut(0.2) == Cut(1, 1, 8)  # 64: one tile as it is
     assert cut(0.09) == Cut(1, 1, 5)  # 28: one tile of 25
     assert cut(0.001) == Cut(1, 1, 1)
+    assert cut(0.64, larger=True) == Cut(
+        2, 2, 7
+    )  # 204.8: five tiles of 49 are 245, of 36 only 180; three of 64 only 192
+    assert cut(0.35, larger=True) == Cut(2, 2, 5)  # 112: five of 25 are 125, three of 49 are 147
+    assert cut(0.2, larger=True) == Cut(1, 1, 8)  # 64: met by one tile as it is
+    assert cut(0.09, larger=True) == Cut(1, 1, 6)  # 28.8: one tile of 36; five of 9 are 45
+    assert cut(0.99, larger=True) == four
 
 
 def test_pictures_shrunk_to_different_tiles_go_in_one_batch(shrinking_vlm):
     vlm = shrinking_vlm
     questions = [Question("a?", (coordinates(*size),)) for size in ((640, 480), (50, 50), (300, 100))]
     questions.insert(1, Question("none?"))
-    together = vlm.family.prepare(vlm, questions, None, 0.5)
+    together = vlm.family.prepare(vlm, questions, None, Shrink(0.5))
     assert len({tiles.shape[1:] for tiles in together.tiles}) > 1
-    alone = [vlm.family.prepare(vlm, [question], None, 0.5) for question in questions]
+    alone = [vlm.family.prepare(vlm, [question], None, Shrink(0.5)) for question in questions]
     expected = torch.cat([vlm.family.encode(vlm, inputs) for inputs in alone])
     torch.testing.assert_close(vlm.family.encode(vlm, together), expected, rtol=1e-4, atol=1e-4)
 

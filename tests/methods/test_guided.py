@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stitchvlm.families.internvl import tiled_layout
+from stitchvlm.families.tiles import tiled_layout
 from stitchvlm.maps import MapForm
 from stitchvlm.methods import Guided, ReductionView
 

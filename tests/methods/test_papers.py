@@ -8,7 +8,7 @@ from papers import fastv as fastv_paper
 from papers import tome as tome_paper
 
 from stitchvlm.attention import weighted_mask
-from stitchvlm.families.internvl import tiled_layout
+from stitchvlm.families.tiles import tiled_layout
 from stitchvlm.methods import ReductionView, make_method
 from stitchvlm.reduction import TokenStream
 

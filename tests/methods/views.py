@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 
 import torch
 
-from stitchvlm.families.internvl import tiled_layout
+from stitchvlm.families.tiles import tiled_layout
 from stitchvlm.layout import VisualLayout
 from stitchvlm.methods import Evidence, ReductionView
 from stitchvlm.methods.base import VisionEvidence

@@ -15,6 +15,7 @@ from stitchvlm.layout import VisualLayout
 from stitchvlm.methods.base import VisionEvidence
 from stitchvlm.records import Question
 from stitchvlm.reduction import TokenStream
+from stitchvlm.schedule import Shrink
 from stitchvlm.shapes import Bool, Float, Int
 
 
@@ -159,12 +160,14 @@ class Family(ABC):
         """
 
     @abstractmethod
-    def prepare(self, vlm: VLM, questions: Sequence[Question], max_tiles: int | None, share: float = 1.0) -> Inputs:
+    def prepare(
+        self, vlm: VLM, questions: Sequence[Question], max_tiles: int | None, to: Shrink | None = None
+    ) -> Inputs:
         """Questions to numbers.
 
         Args:
             max_tiles: bounds the tiles per picture; None takes the checkpoint's own bound.
-            share: each picture is shrunk until it makes at most this share of its visual tokens, but at least one.
+            to: how small each picture is made; one visual token is the least.
         """
 
     @abstractmethod

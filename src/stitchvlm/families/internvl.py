@@ -15,9 +15,10 @@ from stitchvlm.attention import TAPPED_SDPA, register_tapped_attention
 from stitchvlm.families import internvl2_checkpoint as internvl2
 from stitchvlm.families.base import VLM, Decoder, Family, Inputs, Prompt, assemble_prompt, decoder_windows
 from stitchvlm.families.checkpoint import load_weights, read_json, stop_token_ids
-from stitchvlm.families.tiles import Cut, cut_layout, shrink, tiled_layout  # noqa: F401
+from stitchvlm.families.tiles import Cut, cut_layout, shrink
 from stitchvlm.methods.base import VisionEvidence
 from stitchvlm.records import Question
+from stitchvlm.schedule import Shrink
 from stitchvlm.shapes import Float
 
 
@@ -47,8 +48,10 @@ class InternVL(Family):
         placeholder_id = tokenizer.convert_tokens_to_ids(tokenizer.context_image_token)
         return VLM(source, self, tap_language_model(model), tokenizer, image_processor, stops, placeholder_id)
 
-    def prepare(self, vlm: VLM, questions: Sequence[Question], max_tiles: int | None, share: float = 1.0) -> Inputs:
-        rows = [self._prepare_one(vlm, question, max_tiles, share) for question in questions]
+    def prepare(
+        self, vlm: VLM, questions: Sequence[Question], max_tiles: int | None, to: Shrink | None = None
+    ) -> Inputs:
+        rows = [self._prepare_one(vlm, question, max_tiles, to) for question in questions]
         tiles = groupby((tiles for row in rows for tiles in row.tiles), key=lambda tiles: tiles.shape[1:])
         return Inputs(
             token_ids=tuple(row.token_ids[0] for row in rows),
@@ -87,7 +90,7 @@ class InternVL(Family):
             max_positions=config.max_position_embeddings,
         )
 
-    def _prepare_one(self, vlm: VLM, question: Question, max_tiles: int | None, share: float) -> Inputs:
+    def _prepare_one(self, vlm: VLM, question: Question, max_tiles: int | None, to: Shrink | None) -> Inputs:
         """One question as a batch of one; its pictures' tiles may be of different sizes."""
         tokenizer, messages = vlm.tokenizer, question.as_messages()
         image_tokens = (tokenizer.start_image_token, tokenizer.context_image_token, tokenizer.end_image_token)
@@ -101,9 +104,9 @@ class InternVL(Family):
             )
         most = max_tiles or vlm.image_processor.max_patches
         cuts = unshrunk = [_cut(vlm, image.size, most) for image in question.images]
-        if share < 1:
+        if to is not None:
             allowed = [[_cut(vlm, image.size, n) for n in range(1, most + 1)] for image in question.images]
-            cuts = [shrink(cut, cuts_of_it, share) for cut, cuts_of_it in zip(unshrunk, allowed, strict=True)]
+            cuts = [shrink(cut, cuts_of_it, to) for cut, cuts_of_it in zip(unshrunk, allowed, strict=True)]
         for number, cut in enumerate(cuts):
             pieces[number] += f"{start}{context * cut.n_visual}{end}"
         prompt = "".join(pieces)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from stitchvlm.layout import VisualLayout
+from stitchvlm.schedule import Shrink
 
 
 @dataclass(frozen=True)
@@ -31,18 +32,18 @@ class Cut:
         return self.detail + (self.side**2 if self.columns * self.rows > 1 else 0)
 
 
-def shrink(cut: Cut, allowed: Sequence[Cut], share: float) -> Cut:
-    """A cut with at most ``share`` of the visual tokens of ``cut``, made from an ``allowed`` one by making its tiles smaller.
+def shrink(cut: Cut, allowed: Sequence[Cut], to: Shrink) -> Cut:
+    """A cut with the asked share of the visual tokens of ``cut``, made from an ``allowed`` one by making its tiles smaller.
 
-    The one with most detail is taken, of equals the one with the fewest tiles, which stay nearest to the size that the
-    encoder knows. One token is the least.
+    Of those not above the share the one with most detail is taken, of those not below it the one with fewest tokens; of equals
+    the one with the fewest tiles, which stay nearest to the size that the encoder knows. One token is the least.
     """
-    n_most, best = int(share * cut.n_visual), Cut(1, 1, 1)
-    for other in sorted(allowed, key=lambda other: other.n_visual):
-        side = min(other.side, int((n_most * other.side**2 / other.n_visual) ** 0.5))
-        if (smaller := replace(other, side=side)).detail > best.detail:
-            best = smaller
-    return best
+    fewest_first = sorted(allowed, key=lambda other: other.n_visual)
+    smaller = [replace(other, side=side) for other in fewest_first for side in range(1, other.side + 1)]
+    wanted = to.share * cut.n_visual
+    if to.larger:
+        return min((one for one in smaller if one.n_visual >= wanted), key=lambda one: one.n_visual, default=cut)
+    return max((one for one in smaller if one.n_visual <= wanted), key=lambda one: one.detail, default=Cut(1, 1, 1))
 
 
 def tiled_layout(
