@@ -228,6 +228,7 @@ BAD_OPTIONS = [
     (["--option", "picture_floor=2"], "picture_floor must be a share between 0 and 1, not 2"),
     (["--method", "fastv", "--option", "layer=9"], "layer 9 is beyond the model"),
     (["--method", "downsample", "--layer", "2"], "leave the layer out"),
+    (["--method", "fastv", "--layer", "2", "--option", "layer=1"], "the layer is given twice"),
     (["--max-new-tokens", "0"], "not 0"),
     (["--max-tiles", "0"], "not 0"),
     (["--guide-tokens", "0"], "not 0"),

@@ -15,6 +15,7 @@ from stitchvlm.families.fingerprint import fingerprint
 from stitchvlm.guide import FirstQuery, GuidePass
 from stitchvlm.images import load_image
 from stitchvlm.methods import Evidence, Guided, LargeAlone, Method, TokenReducer, make_method
+from stitchvlm.methods.options import options_of
 from stitchvlm.models import pair_path, recommended_exit
 from stitchvlm.records import Answer, Question
 from stitchvlm.sampling import Sampling
@@ -106,10 +107,9 @@ class Stitch:
         check_steps(reducer, schedule(depth), depth)
         check_checkpoint(small)
         if isinstance(policy, CalibratedExit):
-            models = {"small": fingerprint(small), "large": fingerprint(large)}
-            policy.check(
-                models | {"method": reducer.name, "keep": parse_keep(keep), "layer": layer, "max_tiles": max_tiles}
-            )
+            way = {"method": reducer.name, "options": options_of(reducer)}
+            way |= {"keep": parse_keep(keep), "layer": layer, "max_tiles": max_tiles}
+            policy.check(way | {"small": fingerprint(small), "large": fingerprint(large)})
         small_engine = cache(lambda: Engine(load_vlm(small, dtype, small_device or device)))
         large_engine = cache(lambda: Engine(load_vlm(large, dtype, device, device_map)))
         cascade = Cascade(

@@ -152,6 +152,8 @@ def test_rows_of_a_study_share_their_models(settings):
         Study({"a": settings(), "b": replace(settings(), seed=1)}, "cpu")
     with pytest.raises(ValueError, match="layer 9"):
         Study({"a": settings(layer=9)}, "cpu")
+    with pytest.raises(ValueError, match="layer is given twice, as 2 and as the option layer=1"):
+        Study({"a": settings(method="fastv", layer=2, options={"layer": 1})}, "cpu")
 
 
 def test_methods_are_read_with_their_options():

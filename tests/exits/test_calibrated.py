@@ -6,6 +6,8 @@ import pytest
 
 from stitchvlm.errors import DataError
 from stitchvlm.exits import CalibratedExit, Calibration, parse_exit
+from stitchvlm.methods import make_method
+from stitchvlm.methods.options import options_of
 
 FITTED = Calibration(
     threshold=0.7310585786300049,
@@ -61,6 +63,16 @@ def test_another_way_of_answering_is_refused(path):
         ValueError, match=r"fitted for keep 0.09, not 0.2: calibrate again .* or give a plain threshold"
     ):
         CalibratedExit.load(path).check({"keep": 0.2})
+
+
+def test_options_of_the_method_are_bound_and_defaults_need_not_be_spelled_out(path):
+    """The file names no option, so it was fitted with the defaults."""
+    policy = CalibratedExit.load(path)
+    policy.check({"options": options_of(make_method("guided"))})
+    with pytest.raises(ValueError, match=r"fitted for options .*'heads': 'sum'.*, not .*'heads': 'max'"):
+        policy.check({"options": options_of(make_method("guided", heads="max"))})
+    change(path, settings=FITTED.settings | {"options": {"heads": "max"}})
+    CalibratedExit.load(path).check({"options": options_of(make_method("guided", heads="max"))})
 
 
 def test_an_unknown_score_is_refused(path):

@@ -53,7 +53,7 @@ def ask(
         raise typer.BadParameter("--stream and --json exclude each other")
     from stitchvlm.commands.quiet import quieten
     from stitchvlm.methods import make_method, method_class
-    from stitchvlm.methods.options import read_options
+    from stitchvlm.methods.options import check_layer_once, read_options
     from stitchvlm.overlay import check_output, draw_overlay, save_picture
     from stitchvlm.sampling import Sampling
     from stitchvlm.stitch import Stitch, make_question
@@ -61,13 +61,15 @@ def ask(
     quieten()
     if overlay is not None:
         check_output(overlay)
+    options_of_method = read_options(method_class(method), option or ())
+    check_layer_once(options_of_method, layer)
     asked = make_question(question, image, system)
     vlm = Stitch.from_pretrained(
         small,
         large,
         keep=keep,
         layer=layer,
-        method=make_method(method, **read_options(method_class(method), option or ())),
+        method=make_method(method, **options_of_method),
         exit=exit,
         device=device,
         small_device=small_device,

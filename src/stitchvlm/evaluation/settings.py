@@ -9,7 +9,7 @@ from stitchvlm.exits import CalibratedExit, SmallEarlyExit, parse_exit
 from stitchvlm.families.fingerprint import fingerprint
 from stitchvlm.methods import LargeAlone, Method, make_method, method_class
 from stitchvlm.methods.alone import SmallAlone
-from stitchvlm.methods.options import read_options
+from stitchvlm.methods.options import check_layer_once, options_of, read_options
 from stitchvlm.models import pair_path
 from stitchvlm.schedule import Schedule, parse_keep
 from stitchvlm.stitch import default_exit
@@ -86,7 +86,7 @@ class RunSettings:
         assert self.exit is not None, "resolve() spells it out"
         policy = parse_exit(self.exit)
         if isinstance(policy, CalibratedExit):
-            policy.check(asdict(self) | self._models())
+            policy.check(asdict(self) | {"options": options_of(self.way())} | self._models())
         return policy
 
     def way(self) -> Method:
@@ -101,9 +101,10 @@ class RunSettings:
         """For a large model of that many layers, when tokens leave and how many stay.
 
         Raises:
-            ValueError: if the method does not work at one layer, and one is given.
+            ValueError: if the method does not work at one layer, and one is given, or it is given twice.
         """
         keep, method = parse_keep(self.keep), self.way()
+        check_layer_once(self.options, self.layer)
         if self.layer is None:
             return partial(method.schedule, keep)
         if self.layer < 0:

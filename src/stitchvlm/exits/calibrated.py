@@ -10,11 +10,13 @@ from stitchvlm.errors import DataError
 from stitchvlm.exits.scores import PARTS, ScoreName
 from stitchvlm.exits.see import SmallEarlyExit
 from stitchvlm.files import replace_file
+from stitchvlm.methods import make_method
+from stitchvlm.methods.options import options_of
 
 SCHEMA = 1
 """The form of the file; raised when an older reader would misread it."""
 
-BOUND = ("small", "large", "method", "keep", "layer", "max_tiles")
+BOUND = ("small", "large", "method", "options", "keep", "layer", "max_tiles")
 """Settings that decide what is answered: with others the threshold promises nothing."""
 
 
@@ -106,13 +108,19 @@ class CalibratedExit(SmallEarlyExit):
     def check(self, settings: Mapping[str, Any]) -> None:
         """Compare what both name; models by the mark of their weights, whatever their folders are called.
 
+        Args:
+            settings: those now in use, with every option of the method.
+
         Raises:
             ValueError: if the threshold was fitted for other models or another way of answering.
         """
+        fitted = dict(self.settings)
+        if "method" in fitted:
+            fitted["options"] = options_of(make_method(fitted["method"], **fitted.get("options", {})))
         for name in BOUND:
-            if name in settings and name in self.settings and _mark(settings[name]) != _mark(self.settings[name]):
+            if name in settings and name in fitted and _mark(settings[name]) != _mark(fitted[name]):
                 raise ValueError(
-                    f"{self.source} was fitted for {name} {self.settings[name]!r}, not {settings[name]!r}: "
+                    f"{self.source} was fitted for {name} {fitted[name]!r}, not {settings[name]!r}: "
                     "calibrate again on answers recorded with these settings, or give a plain threshold"
                 )
 

@@ -54,6 +54,11 @@ def method_options(method: type[Method]) -> dict[str, MethodOption]:
     return {field.name: MethodOption(field.name, kinds[field.name], field.default) for field in fields(method)}
 
 
+def options_of(method: Method) -> dict[str, object]:
+    """The value of every option of a method, defaults included."""
+    return {name: getattr(method, name) for name in method_options(type(method))}
+
+
 def check_options(method: type[Method], values: Mapping[str, object]) -> None:
     """Raise a ValueError if the method has no such option, or a value is of the wrong kind."""
     options = method_options(method)
@@ -63,6 +68,15 @@ def check_options(method: type[Method], values: Mapping[str, object]) -> None:
             raise ValueError(f"the method {method.name} has no option {name!r}: {has}")
         if not options[name].allows(value):
             raise ValueError(f"the option {name} of {method.name} must be {options[name].wanted}, not {value!r}")
+
+
+def check_layer_once(values: Mapping[str, object], layer: int | None) -> None:
+    """Raise a ValueError if a layer is given both as an option of the method and beside it, where it means another share."""
+    if layer is not None and "layer" in values:
+        raise ValueError(
+            f"the layer is given twice, as {layer} and as the option layer={values['layer']}: with the first keep is the share "
+            "that stays from there on, with the second the average over all layers; give one of them"
+        )
 
 
 def read_options(method: type[Method], texts: Iterable[str]) -> dict[str, object]:
