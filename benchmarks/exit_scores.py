@@ -5,7 +5,7 @@
 
 For every score: the chance that a right draft outscores a wrong one (AUROC), the area under its risk-coverage curve (AURC,
 lower is better), the accuracy of small and large model together averaged over all shares of exits, and the curve itself. Intervals
-are 95 % over a bootstrap of the questions; differences to the paper's score are over the same draws.
+are 95 % over a bootstrap of the pictures; differences to the paper's score are over the same draws.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def compare(recorded: Recorded, draws: int) -> dict[str, Any]:
         for kind, figure in _figures(score, small, large).items():
             measures[f"{name} {kind} value"] = figure
             measures[f"{name} {kind} difference"] = _minus(figure, paper[kind])
-    found = bootstrap(measures, len(recorded), draws)
+    found = bootstrap(measures, recorded.groups, draws)
     told: dict[str, Any] = {}
     for name, score in columns.items():
         shares, accuracy = exit_curve(score, small, large)

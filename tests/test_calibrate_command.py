@@ -42,6 +42,7 @@ def simulate(n: int, seed: int = 0, per_picture: int = 1) -> list[dict]:
         records.append(
             {
                 "id": f"{number // per_picture:05}-{number % per_picture}",
+                "group": f"{number // per_picture}.jpg",
                 "small_answer": "yes" if small else "no",
                 "large_answer": "yes" if large else "no",
                 "small_score": float(small),
@@ -125,9 +126,11 @@ def test_agreement_needs_no_labels(tmp_path):
 
 def test_one_question_of_each_picture(tmp_path):
     data = write(tmp_path / "both.jsonl", simulate(4000, per_picture=4))
-    options = ["--target", "exit=0.5", "--group", "^[0-9]+", "-o", tmp_path / "e.json", "--json"]
+    options = ["--target", "exit=0.5", "-o", tmp_path / "e.json", "--json"]
     told = json.loads(stitch("calibrate", data, *options).stdout)
     assert (told["n"], told["report"]["n"]) == (800, 200)
+    ten = json.loads(stitch("calibrate", data, *options, "--group", "^[0-9]{4}").stdout)
+    assert (ten["n"], ten["report"]["n"]) == (80, 20), "one of every ten pictures"
 
 
 def test_a_reference_counts_what_reduction_costs(data, tmp_path):

@@ -37,5 +37,5 @@ def test_nothing_asked_is_refused(shallow):
 
 
 def test_overlap_by_hand():
-    """Mean 0.5, variance 0.5 of two: standard error 0.5, 1.96 of it to each side."""
-    assert Overlap.of([0.0, 1.0]) == Overlap(0.5, 1.96 * 0.5) and Overlap.of([0.3]).half_width == 0
+    """Mean 0.5, variance 0.5 of two: standard error 0.5, 1.96 of it to each side. One picture says nothing of others."""
+    assert Overlap.of([0.0, 1.0], "ab") == Overlap(0.5, 1.96 * 0.5) and Overlap.of([0.3], "a").half_width == 1

@@ -7,6 +7,7 @@ from stitchvlm.evaluation.curve import exit_curve
 
 def record(exit: float, small: float, large: float, complete: bool = True) -> dict:
     return {
+        "group": str(exit),
         "scores": {"exit": exit},
         "small_score": small,
         "large_score": large,

@@ -42,6 +42,7 @@ def test_several_questions_about_one_picture(write):
     samples, problems = load_folder(write({"id": "186", "image": "images/a.png", "qa": qa, "lines": []}), "anls")
     assert not problems and [sample.id for sample in samples] == ["186/total", "186/1"]
     assert [sample.kind for sample in samples] == ["total", "all"] and samples[0].metric == "anls"
+    assert samples[0].group == samples[1].group == "images/a.png"
 
 
 def test_a_rectangle_is_one_answer_and_a_list_is_several(write):

@@ -1,8 +1,15 @@
 """Intervals against values computed by hand or known in closed form."""
 
+import numpy as np
 import pytest
 
-from stitchvlm.evaluation.statistics import Spread, paired_difference, wilson_interval
+from stitchvlm.evaluation.statistics import (
+    Spread,
+    mean_interval,
+    mean_variance,
+    paired_difference,
+    wilson_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +63,44 @@ def test_the_same_seed_gives_the_same_interval():
 def test_no_pairs_no_difference(scores, baseline):
     with pytest.raises(ValueError, match="needs pairs"):
         paired_difference(scores, baseline)
+
+
+# Questions about one picture
+
+
+def test_variance_of_a_mean_by_hand():
+    """Of 0 and 1: variance 1/2, of their mean 1/4. Each asked twice is no more than that."""
+    assert mean_variance([0, 1], "ab") == 0.25 == mean_variance([0, 0, 1, 1], "aabb")
+    assert mean_variance([0, 1, 0, 1], "aabb") == 0, "both pictures have the same mean"
+    assert mean_variance([0, 1], "aa") == float("inf")
+
+
+def test_copies_of_a_question_add_nothing():
+    scores = [1] * 80 + [0] * 20
+    copies, groups = np.repeat(scores, 4).tolist(), np.repeat(np.arange(100), 4).tolist()
+    assert mean_interval(scores, range(100)) == pytest.approx(wilson_interval(80, 100))
+    assert mean_interval(copies, groups) == pytest.approx(wilson_interval(80, 100))
+    assert mean_interval([1.0] * 8, "aabbccdd") == wilson_interval(4, 4) and mean_interval([1.0, 0.0], "aa") == (
+        pytest.approx(wilson_interval(0.5, 1))
+    )
+    one, four = paired_difference(scores, scores[::-1]), paired_difference(copies, copies[::-1], groups)
+    assert (one.mean, one.low, one.high) == pytest.approx((four.mean, four.low, four.high))
+
+
+def test_intervals_hold_what_they_should_where_pictures_matter():
+    """Pictures of which nine questions in ten are right, or one in two; four questions each."""
+    random, groups = np.random.default_rng(0), np.repeat(np.arange(50), 4).tolist()
+    held = {"pictures": 0, "questions": 0, "difference": 0}
+    for _ in range(400):
+        chance = np.repeat(np.where(random.random(50) < 0.5, 0.95, 0.35), 4)
+        scores, other = (random.random((2, 200)) < chance * [[1.0], [0.5]]).astype(float).tolist()
+        for name, told in (("pictures", groups), ("questions", range(200))):
+            low, high = mean_interval(scores, told)
+            held[name] += low <= 0.65 <= high
+        told = paired_difference(scores, other, groups, resamples=500)
+        held["difference"] += told.low <= 0.325 <= told.high
+    assert min(held["pictures"], held["difference"]) >= 0.92 * 400  # 95 % less 2.7 standard errors
+    assert held["questions"] < 0.87 * 400
 
 
 def test_spread():

@@ -13,7 +13,19 @@ from stitchvlm.evaluation.tasks import load_task
 from stitchvlm.stitch import Stitch, make_question
 
 FIELDS = {
-    *("id", "kind", "question", "gold", "answers", "metric", "answer", "answered_by", "small_answer", "large_answer"),
+    *(
+        "id",
+        "kind",
+        "group",
+        "question",
+        "gold",
+        "answers",
+        "metric",
+        "answer",
+        "answered_by",
+        "small_answer",
+        "large_answer",
+    ),
     *("draft_complete", "score", "small_score", "large_score", "scores", "tokens", "large_retention", "flops"),
     *("seconds", "spared_seconds", "first_token", "live"),
 }

@@ -9,6 +9,7 @@ def record(id: str, kind: str, answered_by: str, score: float, large: float | No
     return {
         "id": id,
         "kind": kind,
+        "group": id,
         "answered_by": answered_by,
         "small_score": 1.0,
         "large_score": large,
@@ -38,6 +39,11 @@ def test_groups_and_all():
     assert (told.n, told.accuracy, told.small_accuracy, told.large_accuracy, told.exits) == (4, 0.75, 1.0, 0.5, 0.25)
     assert told.average_retention == pytest.approx(0.1) and told.kept == pytest.approx(1.0) and told.visual == 10
     assert told.low < 0.75 < told.high and told.flops == 2e9 and told.difference is None
+
+
+def test_questions_about_one_picture_widen_the_interval():
+    apart, together = summarise(RECORDS)["read"], summarise([r | {"group": "p"} for r in RECORDS])["read"]
+    assert together.accuracy == apart.accuracy and together.high - together.low > apart.high - apart.low
 
 
 def test_seconds():

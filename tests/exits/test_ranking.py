@@ -35,10 +35,18 @@ def test_bootstrap_is_paired_and_seeded():
     random = np.random.default_rng(1)
     score, right = random.random(400), random.random(400) < 0.7
     figures = {"a": lambda rows: auroc(score[rows], right[rows]), "none": lambda rows: 0.0}
-    found = bootstrap(figures, 400, draws=200)
+    found = bootstrap(figures, range(400), draws=200)
     assert found["none"].low == found["none"].high == 0.0
     assert found["a"].low < found["a"].value == auroc(score, right) < found["a"].high
-    assert bootstrap(figures, 400, draws=200) == found
+    assert bootstrap(figures, range(400), draws=200) == found
+
+
+def test_bootstrap_draws_whole_groups():
+    """Two pictures of two questions: the mean of the first column is 0, 1/2 or 1 and never what half a picture would give."""
+    seen = set()
+    values, groups = np.array([0.0, 1.0, 0.0, 1.0]), ["a", "b", "a", "b"]
+    bootstrap({"mean": lambda rows: seen.add(float(values[rows].mean())) or 0.0}, groups, draws=100)
+    assert seen == {0.0, 0.5, 1.0}
 
 
 def test_reliability_bins_hold_about_as_many_each():

@@ -33,7 +33,11 @@ def calibrate(
     ] = False,
     group: Annotated[
         str | None,
-        typer.Option(metavar="REGEX", help="The part of an id that questions about one picture share; one is drawn."),
+        typer.Option(
+            metavar="REGEX",
+            help="The part of an id that is shared by questions that depend on each other; one of them is drawn. Default: of "
+            "the questions about one picture.",
+        ),
     ] = None,
     report: Annotated[float, typer.Option(metavar="SHARE", help="Share of the questions set aside to report.")] = 0.2,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the split.")] = 0,

@@ -91,6 +91,7 @@ class Accountant:
         return {
             "id": sample.id,
             "kind": sample.kind,
+            "group": sample.group or sample.id,
             "question": sample.question,
             "gold": sample.gold,
             "answers": list(sample.answers),

@@ -16,6 +16,7 @@ from torch import Tensor
 from stitchvlm.attention import AttentionTap
 from stitchvlm.engine import Engine
 from stitchvlm.evaluation.sample import Sample
+from stitchvlm.evaluation.statistics import mean_variance
 from stitchvlm.guide import counted_rows
 from stitchvlm.layout import VisualLayout
 from stitchvlm.records import Question
@@ -26,16 +27,14 @@ TOP_SHARES = (0.09, 0.35)
 
 @dataclass(frozen=True)
 class Overlap:
-    """A mean share of top tokens in common, with the half width of its 95 % interval over questions."""
+    """A mean share of top tokens in common, with the half width of its 95 % interval over pictures; at most 1."""
 
     mean: float
     half_width: float
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> "Overlap":
-        mean = sum(values) / len(values)
-        variance = sum((value - mean) ** 2 for value in values) / max(1, len(values) - 1)
-        return cls(mean, 1.96 * math.sqrt(variance / len(values)))
+    def of(cls, values: Sequence[float], groups: Sequence[str]) -> "Overlap":
+        return cls(sum(values) / len(values), min(1.0, 1.96 * math.sqrt(mean_variance(values, groups))))
 
 
 def measure_agreement(
@@ -63,8 +62,9 @@ def measure_agreement(
             told.setdefault("small_layers", []).append([_overlap(row, whole, n_top) for row in small_maps])
             told.setdefault("small_all", []).append([_overlap(small_maps.sum(0), whole, n_top)])
     tops: dict[str, Any] = {}
+    groups = [sample.group or sample.id for sample in samples]
     for share, told in found.items():
-        means = {name: _mean(rows) for name, rows in told.items()}
+        means = {name: _mean(rows, groups) for name, rows in told.items()}
         tops[f"{share:g}"] = means | {"small_all": means["small_all"][0], "chance": share}
     return {"n": len(samples), "top": tops}
 
@@ -83,5 +83,5 @@ def _overlap(first: Tensor, second: Tensor, n_top: int) -> float:
     return len(tops[0] & tops[1]) / n_top
 
 
-def _mean(rows: Sequence[Sequence[float]]) -> list[dict[str, float]]:
-    return [asdict(Overlap.of(values)) for values in zip(*rows, strict=True)]
+def _mean(rows: Sequence[Sequence[float]], groups: Sequence[str]) -> list[dict[str, float]]:
+    return [asdict(Overlap.of(values, groups)) for values in zip(*rows, strict=True)]

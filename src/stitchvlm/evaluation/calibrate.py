@@ -89,8 +89,8 @@ def calibrate(
         score: which exit score.
         report: share of the questions to set aside.
         seed: of the split and of the rounding of partial credits.
-        group: a pattern; questions whose ids match it alike, as those about one picture, depend on each other, and one of
-            them is drawn.
+        group: a pattern; questions whose ids match it alike depend on each other, and one of them is drawn. None draws one
+            question of every picture.
         reference: results of the large model alone, if the loss is to count what reduction costs as well.
         agreement: let agreement with the large model's answers (the reference's, if given) stand in for being right.
 
@@ -101,7 +101,8 @@ def calibrate(
         _check_models(recorded, reference)
         reference = reference.aligned(recorded.ids)
     columns = _columns(recorded, reference, score, agreement)
-    fitted, aside = split(_groups(recorded.ids, group), report, seed)
+    groups = recorded.groups if group is None else _matched(recorded.ids, group)
+    fitted, aside = split(groups, report, seed)
     part = columns.take(fitted)
     if target.kind == "accuracy-loss":
         losses = paired_losses(part.small, part.large, part.reference, seed)
@@ -176,10 +177,8 @@ def _check_models(recorded: Recorded, reference: Recorded) -> None:
         raise ValueError(f"{reference.name} is by {theirs}, and {recorded.name} by {ours}: record the same large model")
 
 
-def _groups(ids: Sequence[str], pattern: str | None) -> Sequence[str]:
-    """The part of every id that the pattern matches; the id itself without one."""
-    if pattern is None:
-        return ids
+def _matched(ids: Sequence[str], pattern: str) -> Sequence[str]:
+    """The part of every id that the pattern matches."""
     try:
         found = [re.search(pattern, name) for name in ids]
     except re.error as error:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stitchvlm.evaluation.statistics import wilson_interval
+from stitchvlm.evaluation.statistics import mean_interval
 
 _POINTS = 20
 
@@ -47,12 +47,12 @@ def exit_curve(records: Sequence[dict[str, Any]]) -> list[ExitPoint]:
 
 
 def _point(ranked: Sequence[dict[str, Any]], n_exits: int) -> ExitPoint:
-    n = len(ranked)
     scores = [record["small_score"] for record in ranked[:n_exits]]
     scores += [record["large_score"] for record in ranked[n_exits:]]
     seconds = [_seconds(record, exits=place < n_exits) for place, record in enumerate(ranked)]
-    threshold = _exit_score(ranked[n_exits - 1]) if n_exits else None
-    return ExitPoint(threshold, n_exits / n, sum(scores) / n, *wilson_interval(sum(scores), n), sum(seconds) / n)
+    threshold, n = _exit_score(ranked[n_exits - 1]) if n_exits else None, len(ranked)
+    interval = mean_interval(scores, [record["group"] for record in ranked])
+    return ExitPoint(threshold, n_exits / n, sum(scores) / n, *interval, sum(seconds) / n)
 
 
 def _lacks_a_side(record: dict[str, Any]) -> bool:

@@ -84,12 +84,11 @@ def _questions(line: bytes, number: int, root: Path, metric: str) -> Iterator[Sa
     for place, part in enumerate(parts):
         kind = str(part.get("kind") or part.get("field") or row.get("kind") or "all")
         id = own_id if "qa" not in row else f"{own_id}/{part.get('id') or part.get('field') or place}"
-        yield _question(
-            part | {"metric": part.get("metric", row.get("metric", metric))}, id, kind, number, root / picture
-        )
+        metric_of_it = part.get("metric", row.get("metric", metric))
+        yield _question(part | {"metric": metric_of_it}, id, kind, number, root, picture)
 
 
-def _question(part: dict[str, Any], id: str, kind: str, number: int, picture: Path) -> Sample | Problem:
+def _question(part: dict[str, Any], id: str, kind: str, number: int, root: Path, picture: str) -> Sample | Problem:
     question, metric = part.get("question"), part["metric"]
     if not isinstance(question, str) or not question.strip():
         return Problem(number, "empty question", repr(id))
@@ -100,7 +99,7 @@ def _question(part: dict[str, Any], id: str, kind: str, number: int, picture: Pa
         return Problem(number, "empty answer", repr(id))
     box = part.get("box")
     marked = tuple(float(number) for number in box) if box is not None and _is_box(box) else None
-    return Sample(id, kind, question, answers, partial(load_image, picture), marked, metric, number)
+    return Sample(id, kind, question, answers, partial(load_image, root / picture), marked, metric, number, picture)
 
 
 def _answers(given: Any, is_box: bool) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ class Recorded:
                 f"{path} has no settings beside it, which say what an exit was fitted for: record it with stitch eval"
             )
         recorded = cls(records, settings, str(path))
-        for field in ("small_answer", "large_answer", "scores"):
+        for field in ("small_answer", "large_answer", "scores", "group"):
             recorded._require(field)
         return recorded
 
@@ -59,6 +59,11 @@ class Recorded:
     def ids(self) -> list[str]:
         """The id of every question."""
         return [str(record["id"]) for record in self.records]
+
+    @property
+    def groups(self) -> list[str]:
+        """Per question what it has in common with those about the same picture."""
+        return [str(record["group"]) for record in self.records]
 
     def score(self, name: str) -> Floats:
         """The exit score of that name; -1, below every threshold, for drafts that were cut short.
@@ -131,7 +136,7 @@ class Recorded:
         return Recorded([found[name] for name in ids], self.settings, self.name)
 
     def _require(self, field: str) -> None:
-        way_out = "record it without --no-both"
+        way_out = "record it anew" if field == "group" else "record it without --no-both"
         if field.endswith("_score"):
             way_out = "add what is right, or give --agreement to let the large model's answers stand in for it"
         for record in self.records:

@@ -17,6 +17,7 @@ class Sample:
         box: the rectangle, in fractions of the picture, where the answer is to be read; None where nobody marked it.
         metric: how an answer is judged, a name of :data:`stitchvlm.evaluation.metrics.METRICS`.
         line: the line of the user's file that it stands on, from 1; None for a task of this package.
+        group: the same for questions that depend on each other because they are about one picture.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Sample:
     box: tuple[float, ...] | None = None
     metric: str = "exact"
     line: int | None = None
+    group: str = ""
 
     @property
     def gold(self) -> str:

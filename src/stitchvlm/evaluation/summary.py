@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stitchvlm.evaluation.statistics import Difference, Spread, paired_difference, wilson_interval
+from stitchvlm.evaluation.statistics import Difference, Spread, mean_interval, paired_difference
 
 Record = dict[str, Any]
 
@@ -14,7 +14,8 @@ class Summary:
     """A group of answered questions.
 
     Attributes:
-        accuracy: mean score of the answers; ``low`` and ``high`` bound it with 95 % confidence.
+        accuracy: mean score of the answers; ``low`` and ``high`` bound it with 95 % confidence, counting what questions about
+            one picture have in common.
         small_accuracy: that of the small model's own answers; None unless it answered every question.
         large_accuracy: that of the large model's own answers, tokens reduced as the run says.
         exits: share of questions that the small model answered.
@@ -53,7 +54,7 @@ class Summary:
     def of(cls, records: Sequence[Record], baseline: Mapping[str, float] | None = None) -> "Summary":
         """The summary of at least one record; ``baseline`` has scores of the large model alone by question id."""
         n, scores = len(records), [record["score"] for record in records]
-        low, high = wilson_interval(sum(scores), n)
+        low, high = mean_interval(scores, groups_of(records))
         lived = [record["live"] for record in records if record["live"]]
         return cls(
             n=n,
@@ -95,11 +96,17 @@ def scores_by_id(records: Sequence[Record]) -> dict[str, float]:
     return {record["id"]: record["score"] for record in records}
 
 
+def groups_of(records: Sequence[Record]) -> list[str]:
+    """Per answered question what it has in common with those that depend on it."""
+    return [record["group"] for record in records]
+
+
 def _difference(records: Sequence[Record], baseline: Mapping[str, float]) -> Difference | None:
     shared = [record for record in records if record["id"] in baseline]
     if not shared:
         return None
-    return paired_difference([record["score"] for record in shared], [baseline[record["id"]] for record in shared])
+    ours, theirs = ([record["score"] for record in shared], [baseline[record["id"]] for record in shared])
+    return paired_difference(ours, theirs, groups_of(shared))
 
 
 def _stages(records: Sequence[Record]) -> dict[str, Spread]:

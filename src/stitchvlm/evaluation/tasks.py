@@ -51,6 +51,7 @@ def load_scenes(path: Path = SCENES) -> list[Sample]:
                     answers=(row["answer"],),
                     picture=partial(_picture, path, row["image"]),
                     box=tuple(row["box"]) if row.get("box") else None,
+                    group=row["image"],
                 )
                 for row in rows
             ]

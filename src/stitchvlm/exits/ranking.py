@@ -1,6 +1,6 @@
 """How well a score tells answers that may stand from others: curves, the areas under them, and bootstrap intervals."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,20 +53,25 @@ def exit_curve(score: ArrayLike, small: ArrayLike, large: ArrayLike) -> tuple[Fl
 
 
 def bootstrap(
-    measures: Mapping[str, Callable[[NDArray[np.intp]], float]], n: int, draws: int = 1000, seed: int = 0
+    measures: Mapping[str, Callable[[NDArray[np.intp]], float]],
+    groups: Sequence[object],
+    draws: int = 1000,
+    seed: int = 0,
 ) -> dict[str, Estimate]:
     """Percentile intervals of several figures over the same draws of questions, so that their differences are paired.
 
     Args:
         measures: from the ordinals of the drawn questions to a figure.
-        n: how many questions there are.
+        groups: of every question; questions of one group depend on each other and are drawn together.
     """
     random = np.random.default_rng(seed)
-    drawn = [random.integers(0, n, n) for _ in range(draws)]
+    _, place = np.unique(np.asarray(groups), return_inverse=True)
+    members = np.split(np.argsort(place, kind="stable"), np.cumsum(np.bincount(place))[:-1])
+    drawn = [np.concatenate([members[k] for k in random.integers(0, len(members), len(members))]) for _ in range(draws)]
     found = {}
     for name, measure in measures.items():
         low, high = np.nanquantile([measure(rows) for rows in drawn], [0.025, 0.975])
-        found[name] = Estimate(measure(np.arange(n)), float(low), float(high))
+        found[name] = Estimate(measure(np.arange(len(groups))), float(low), float(high))
     return found
 
 
