@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from stitchvlm.cli import app
@@ -113,3 +114,35 @@ def test_a_killed_run_goes_on_where_it_stopped(tiny_pair, scenes, tmp_path):
     ids = [json.loads(line)["id"] for line in out.read_text(encoding="utf-8").splitlines()]
     assert done.returncode == 0 and 2 <= n_before < 8 and ids == [f"q{n}" for n in range(8)]
     assert json.loads(done.stdout)["all"]["n"] == 8
+
+
+def test_questions_without_right_answers_are_recorded_and_an_exit_fitted_to_agreement(tiny_pair, tmp_path):
+    lines = []
+    for number in range(5):
+        Image.effect_noise((64, 48), 20 + number).convert("RGB").save(tmp_path / f"{number}.png")
+        lines.append(json.dumps({"image": f"{number}.png", "question": "What?"}))
+    (tmp_path / "q.jsonl").write_text("\n".join(lines))
+    out, pair = tmp_path / "both.jsonl", ["--small", tiny_pair[0], "--large", tiny_pair[1], "--device", "cpu"]
+    command = [
+        "eval",
+        f"folder:{tmp_path / 'q.jsonl'}",
+        *pair,
+        "--max-new-tokens",
+        "4",
+        "--live",
+        "0",
+        "--out",
+        str(out),
+    ]
+    refused = CliRunner().invoke(app, command)
+    assert refused.exit_code == 1 and "5 empty answer" in refused.stderr
+    done = CliRunner(env={"COLUMNS": "120"}).invoke(app, [*command, "--unlabelled"])
+    assert done.exit_code == 0 and "nobody said what is right; small and large agree on" in done.stdout, done.stderr
+    records = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(records) == 5 and {(r["score"], r["small_score"], r["large_score"]) for r in records} == {(None,) * 3}
+    fit = ["calibrate", str(out), "--target", "exit=0.5", "-o", str(tmp_path / "exit.json")]
+    assert "give --agreement" in CliRunner().invoke(app, fit).stderr
+    assert CliRunner().invoke(app, [*fit, "--agreement"]).exit_code == 0
+    assert json.loads((tmp_path / "exit.json").read_text())["labels"] == "agreement"
+    report = CliRunner().invoke(app, ["report", str(tmp_path), "-o", str(tmp_path / "r.html")])
+    assert report.exit_code == 2 and "holds no judged results" in report.stderr

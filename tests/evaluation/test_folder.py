@@ -81,6 +81,17 @@ def test_what_is_wrong_is_told_by_line(write, line, what):
         open_task(f"folder:{path}", strict=True)
 
 
+def test_unlabelled_questions_need_no_answer_and_nothing_else_is_forgiven(write):
+    bare = {"image": "images/a.png", "question": "What?"}
+    path = write(bare, row(id="known"), bare | {"question": ""}, bare | {"image": "none.png"}, row(id="known"))
+    samples, problems = load_folder(path, unlabelled=True)
+    assert [(sample.id, sample.answers, sample.gold) for sample in samples] == [("line-1", (), ""), ("known", (), "")]
+    assert [problem.what for problem in problems] == ["empty question", "missing picture", "duplicate id"]
+    assert open_task(f"folder:{path}", unlabelled=True).name == f"{open_task(f'folder:{path}').name} unlabelled"
+    with pytest.raises(ValueError, match="leave --metric anls or --unlabelled out"):
+        open_task(f"folder:{path}", metric="anls", unlabelled=True)
+
+
 def test_a_byte_order_mark_is_no_text(write):
     samples, problems = load_folder(write(b"\xef\xbb\xbf" + json.dumps(row()).encode()))
     assert len(samples) == 1 and not problems
@@ -108,3 +119,5 @@ def test_only_files_take_a_metric(write, scenes_task):
         open_task(f"folder:{write(row())}", metric="bleu")
     with pytest.raises(ValueError, match="leave --metric anls out"):
         open_task("scenes", metric="anls")
+    with pytest.raises(ValueError, match="scenes has right answers: leave --unlabelled out"):
+        open_task("scenes", unlabelled=True)

@@ -11,6 +11,8 @@ def record(id: str, kind: str, answered_by: str, score: float, large: float | No
         "kind": kind,
         "group": id,
         "answered_by": answered_by,
+        "small_answer": "K7.",
+        "large_answer": None if large is None else "k7" if large else "x",
         "small_score": 1.0,
         "large_score": large,
         "score": score,
@@ -44,6 +46,13 @@ def test_groups_and_all():
 def test_questions_about_one_picture_widen_the_interval():
     apart, together = summarise(RECORDS)["read"], summarise([r | {"group": "p"} for r in RECORDS])["read"]
     assert together.accuracy == apart.accuracy and together.high - together.low > apart.high - apart.low
+
+
+def test_what_nobody_judged_has_no_accuracy_but_an_agreement():
+    nobody = {"score": None, "small_score": None, "large_score": None}
+    told = summarise([record | nobody for record in RECORDS])["all"]
+    assert told.accuracy is told.low is told.high is told.small_accuracy is told.difference is None
+    assert told.agreement == 0.5 == summarise(RECORDS)["all"].agreement and told.exits == 0.25
 
 
 def test_seconds():

@@ -33,7 +33,7 @@ def test_a_broken_study_is_named(tmp_path, content):
 
 def test_no_results_is_one_sentence(tmp_path):
     (tmp_path / "other.jsonl").write_text("{}\n")
-    with pytest.raises(ValueError, match="holds no results"):
+    with pytest.raises(ValueError, match="holds no judged results"):
         find_studies(tmp_path)
     with pytest.raises(ValueError, match="no folder .*none"):
         find_studies(tmp_path / "none")

@@ -35,6 +35,12 @@ Live = Annotated[
         metavar="N", min=0, help="On how many questions to measure the latency of a user, nothing shared or remembered."
     ),
 ]
+Unlabelled = Annotated[
+    bool,
+    typer.Option(
+        "--unlabelled", help="Questions of folder:FILE need no right answers: record both models' for stitch calibrate."
+    ),
+]
 METHOD = "NAME[:OPTION=VALUE]"
 """How a method is written."""
 
@@ -45,6 +51,7 @@ def evaluate(
     n: FirstN = None,
     metric: Metric = None,
     strict: Strict = False,
+    unlabelled: Unlabelled = False,
     small: options.Small = None,
     large: options.Large = None,
     device: options.Device = None,
@@ -99,7 +106,9 @@ def evaluate(
         options=method_options,
     )
     settings.resolve()
-    opened = open_task(task, n, metric, strict)
+    if unlabelled and against is not None:
+        raise ValueError(f"without right answers there is no difference to tell: leave --against {against} out")
+    opened = open_task(task, n, metric, strict, unlabelled)
     baseline = None if against is None else scores_by_id(_other_results(against, opened.name))
     asked = {sample.id for sample in opened.samples}
     problems = list(opened.problems)
@@ -133,8 +142,9 @@ def run_with_bar(study: "Study", samples: "Sequence[Sample]", files: "dict[str, 
         done = len(file.ids() & {sample.id for sample in samples})
         bar = progress.add_task("asking", total=len(samples), completed=done)
         for _ in study.run(samples, files, strict):
-            mean = sum(record["score"] for record in file.records) / len(file.records)
-            progress.update(bar, advance=1, description=f"{mean:.1%} right")
+            scores = [record["score"] for record in file.records]
+            right = "asking" if None in scores else f"{sum(scores) / len(scores):.1%} right"
+            progress.update(bar, advance=1, description=right)
 
 
 def tell_problems(problems: "Sequence[Problem]", shown: int = 10) -> None:

@@ -34,7 +34,7 @@ def kinds_table(groups: Mapping[str, Summary], title: str) -> Table:
             kind,
             str(group.n),
             _share(group.accuracy),
-            f"{group.low:.1%}-{group.high:.1%}",
+            "-" if group.low is None or group.high is None else f"{group.low:.1%}-{group.high:.1%}",
             _share(group.small_accuracy),
             _share(group.large_accuracy),
             _share(group.exits),
@@ -43,6 +43,8 @@ def kinds_table(groups: Mapping[str, Summary], title: str) -> Table:
             style="bold" if kind == "all" else None,
         )
     lines = ["tokens: share of visual tokens the large model computed, over layers and questions; 0 for an exit"]
+    if groups["all"].accuracy is None and (agreement := groups["all"].agreement) is not None:
+        lines.append(f"nobody said what is right; small and large agree on {agreement:.1%}")
     if (difference := groups["all"].difference) is not None:
         lines.append(f"against the large model alone: {_signed(difference.mean, difference.low, difference.high)}")
     table.caption = "\n".join(lines)

@@ -179,5 +179,5 @@ class Accountant:
 
 
 def judge(sample: Sample, answer: str | None) -> float | None:
-    """How right an answer is, from 0 to 1; None where none was given."""
-    return None if answer is None else METRICS[sample.metric](answer, sample.answers)
+    """How right an answer is, from 0 to 1; None where none was given, or nobody said what is right."""
+    return None if answer is None or not sample.answers else METRICS[sample.metric](answer, sample.answers)

@@ -8,6 +8,7 @@ A line is ``{"image": "a.png", "question": "…", "answer": "…"}``, or with se
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from stitchvlm.evaluation.sample import Problem, Sample
 from stitchvlm.images import load_image
 
 
-def load_folder(path: Path, metric: str = "exact") -> tuple[list[Sample], list[Problem]]:
+def load_folder(path: Path, metric: str = "exact", unlabelled: bool = False) -> tuple[list[Sample], list[Problem]]:
     """The questions of a file, and what was wrong with the lines that gave none.
 
     Args:
         metric: for questions that name none of their own.
+        unlabelled: no question needs a right answer, and those that are there are left aside.
 
     Raises:
         ValueError: if there is no such file.
@@ -43,7 +45,7 @@ def load_folder(path: Path, metric: str = "exact") -> tuple[list[Sample], list[P
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        for found in _questions(line, number, path.parent, metric):
+        for found in _questions(line, number, path.parent, metric, unlabelled):
             if isinstance(found, Sample) and found.id in samples:
                 first = samples[found.id].line
                 found = Problem(number, "duplicate id", f"{found.id!r} is on line {first} already")
@@ -59,7 +61,7 @@ def content_mark(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
-def _questions(line: bytes, number: int, root: Path, metric: str) -> Iterator[Sample | Problem]:
+def _questions(line: bytes, number: int, root: Path, metric: str, unlabelled: bool) -> Iterator[Sample | Problem]:
     """The questions of one line; whatever is wrong with one is its own problem."""
     try:
         row = json.loads(line)
@@ -85,7 +87,14 @@ def _questions(line: bytes, number: int, root: Path, metric: str) -> Iterator[Sa
         kind = str(part.get("kind") or part.get("field") or row.get("kind") or "all")
         id = own_id if "qa" not in row else f"{own_id}/{part.get('id') or part.get('field') or place}"
         metric_of_it = part.get("metric", row.get("metric", metric))
-        yield _question(part | {"metric": metric_of_it}, id, kind, number, root, picture)
+        found = _question(part | {"metric": metric_of_it}, id, kind, number, root, picture)
+        if isinstance(found, Sample):
+            found = replace(found, answers=()) if unlabelled else found if found.answers else _unanswered(found)
+        yield found
+
+
+def _unanswered(sample: Sample) -> Problem:
+    return Problem(sample.line, "empty answer", repr(sample.id))
 
 
 def _question(part: dict[str, Any], id: str, kind: str, number: int, root: Path, picture: str) -> Sample | Problem:
@@ -95,8 +104,6 @@ def _question(part: dict[str, Any], id: str, kind: str, number: int, root: Path,
     if metric not in METRICS:
         return Problem(number, "unknown metric", f"{metric!r} is none of {', '.join(METRICS)}")
     answers = _answers(part.get("answers", part.get("answer")), is_box=metric == "iou")
-    if not answers:
-        return Problem(number, "empty answer", repr(id))
     box = part.get("box")
     marked = tuple(float(number) for number in box) if box is not None and _is_box(box) else None
     return Sample(id, kind, question, answers, partial(load_image, root / picture), marked, metric, number, picture)

@@ -12,7 +12,7 @@ class Sample:
 
     Attributes:
         kind: a group that the summary tells apart.
-        answers: every answer that counts as right, at least one.
+        answers: every answer that counts as right; none where nobody said what is right.
         picture: decodes the picture when it is needed.
         box: the rectangle, in fractions of the picture, where the answer is to be read; None where nobody marked it.
         metric: how an answer is judged, a name of :data:`stitchvlm.evaluation.metrics.METRICS`.
@@ -32,8 +32,8 @@ class Sample:
 
     @property
     def gold(self) -> str:
-        """The first of the right answers."""
-        return self.answers[0]
+        """The first of the right answers; empty where there is none."""
+        return self.answers[0] if self.answers else ""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from stitchvlm.evaluation.metrics import normalise
 from stitchvlm.evaluation.statistics import Difference, Spread, mean_interval, paired_difference
 
 Record = dict[str, Any]
@@ -15,7 +16,8 @@ class Summary:
 
     Attributes:
         accuracy: mean score of the answers; ``low`` and ``high`` bound it with 95 % confidence, counting what questions about
-            one picture have in common.
+            one picture have in common. None where nobody said what is right.
+        agreement: share of questions to which both models gave the same answer; None unless both answered every question.
         small_accuracy: that of the small model's own answers; None unless it answered every question.
         large_accuracy: that of the large model's own answers, tokens reduced as the run says.
         exits: share of questions that the small model answered.
@@ -33,9 +35,10 @@ class Summary:
     """
 
     n: int
-    accuracy: float
-    low: float
-    high: float
+    accuracy: float | None
+    low: float | None
+    high: float | None
+    agreement: float | None
     small_accuracy: float | None
     large_accuracy: float | None
     exits: float
@@ -54,13 +57,15 @@ class Summary:
     def of(cls, records: Sequence[Record], baseline: Mapping[str, float] | None = None) -> "Summary":
         """The summary of at least one record; ``baseline`` has scores of the large model alone by question id."""
         n, scores = len(records), [record["score"] for record in records]
-        low, high = mean_interval(scores, groups_of(records))
+        judged = None not in scores
+        low, high = mean_interval(scores, groups_of(records)) if judged else (None, None)
         lived = [record["live"] for record in records if record["live"]]
         return cls(
             n=n,
-            accuracy=sum(scores) / n,
+            accuracy=_mean_or_none(scores),
             low=low,
             high=high,
+            agreement=_agreement(records),
             small_accuracy=_mean_or_none([record["small_score"] for record in records]),
             large_accuracy=_mean_or_none([record["large_score"] for record in records]),
             exits=sum(record["answered_by"] == "small" for record in records) / n,
@@ -107,6 +112,13 @@ def _difference(records: Sequence[Record], baseline: Mapping[str, float]) -> Dif
         return None
     ours, theirs = ([record["score"] for record in shared], [baseline[record["id"]] for record in shared])
     return paired_difference(ours, theirs, groups_of(shared))
+
+
+def _agreement(records: Sequence[Record]) -> float | None:
+    pairs = [(record["small_answer"], record["large_answer"]) for record in records]
+    if any(None in pair for pair in pairs):
+        return None
+    return _mean([float(normalise(small) == normalise(large)) for small, large in pairs])
 
 
 def _stages(records: Sequence[Record]) -> dict[str, Spread]:

@@ -12,6 +12,7 @@ from stitchvlm.evaluation.curve import exit_curve
 from stitchvlm.evaluation.results import read_records, read_settings
 from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE, RunSettings
 from stitchvlm.evaluation.summary import as_json, scores_by_id, summarise
+from stitchvlm.evaluation.tasks import UNLABELLED
 from stitchvlm.files import replace_file
 
 STUDY = "study.json"
@@ -153,11 +154,12 @@ def find_studies(folder: Path) -> list[StudyTable]:
     loose: dict[tuple, list[Path]] = {}
     for path in sorted(folder.rglob("*.jsonl")):
         settings = read_settings(path)
-        if settings.get("method") and not any(study.parent in path.parents for study in written):
+        judged = settings.get("method") and not settings["task"].endswith(UNLABELLED)
+        if judged and not any(study.parent in path.parents for study in written):
             loose.setdefault((settings["task"], settings["small"], settings["large"]), []).append(path)
     studies += [table_of(paths, folder=folder) for paths in loose.values() if any(map(read_records, paths))]
     if not studies:
-        raise ValueError(f"{folder} holds no results: make some with stitch compare or stitch eval")
+        raise ValueError(f"{folder} holds no judged results: make some with stitch compare or stitch eval")
     return studies
 
 

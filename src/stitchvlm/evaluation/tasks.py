@@ -18,6 +18,8 @@ from stitchvlm.evaluation.sample import Problem, Sample
 from stitchvlm.images import load_image
 
 SCENES = Path(__file__).parent / "scenes" / "scenes-v0.zip"
+UNLABELLED = " unlabelled"
+"""How the name of a task ends of which nobody said what is right."""
 _FOLDER = "folder:"
 
 
@@ -65,22 +67,31 @@ TASKS: dict[str, Callable[[], list[Sample]]] = {"scenes": load_scenes}
 """The tasks that need no file of the user's."""
 
 
-def open_task(name: str, n: int | None = None, metric: str | None = None, strict: bool = False) -> Task:
+def open_task(
+    name: str, n: int | None = None, metric: str | None = None, strict: bool = False, unlabelled: bool = False
+) -> Task:
     """A task by its name: ``scenes``, one kind of its questions as in ``scenes/read``, or ``folder:FILE``.
 
     Args:
         n: only the first questions.
         metric: how questions of ``folder:FILE`` are judged that do not say so themselves; None is ``exact``.
         strict: a line of the file that gives no question is an error.
+        unlabelled: nobody said what is right, or it is left aside; answers are then not judged.
 
     Raises:
         ValueError: if there is no such task, kind or metric, or fewer questions.
         DataError: if a file is broken or gives no question, or with ``strict`` if any line gives none.
     """
     if name.startswith(_FOLDER):
-        task = _open_folder(Path(name.removeprefix(_FOLDER)), check_metric(metric or "exact"), strict)
+        if unlabelled and metric is not None:
+            raise ValueError(f"without right answers nothing is judged: leave --metric {metric} or --unlabelled out")
+        task = _open_folder(Path(name.removeprefix(_FOLDER)), check_metric(metric or "exact"), strict, unlabelled)
     elif metric is not None:
         raise ValueError(f"{name} has a metric of its own: leave --metric {metric} out")
+    elif unlabelled:
+        raise ValueError(
+            f"{name} has right answers: leave --unlabelled out, or name folder:FILE with your own questions"
+        )
     else:
         task = Task(name, _built_in(name))
     if n is not None and not 1 <= n <= len(task.samples):
@@ -112,15 +123,15 @@ def _built_in(name: str) -> list[Sample]:
     return [sample for sample in samples if sample.kind == kind]
 
 
-def _open_folder(path: Path, metric: str, strict: bool) -> Task:
-    samples, problems = load_folder(path, metric)
+def _open_folder(path: Path, metric: str, strict: bool, unlabelled: bool) -> Task:
+    samples, problems = load_folder(path, metric, unlabelled)
     if problems and (strict or not samples):
         counts = count_problems(problems)
         way_out = "mend the file" + (", or leave --strict out" if strict and samples else "")
         raise DataError(f"{path}, {problems[0]} (in all: {counts}): {way_out}")
     if not samples:
         raise DataError(f"{path} holds no question: write one JSON object a line into it")
-    judged = "" if metric == "exact" else f" by {metric}"
+    judged = UNLABELLED if unlabelled else "" if metric == "exact" else f" by {metric}"
     return Task(f"folder:{path.name} {content_mark(path)}{judged}", samples, tuple(problems))
 
 
