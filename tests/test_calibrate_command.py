@@ -145,9 +145,62 @@ def test_a_reference_counts_what_reduction_costs(data, tmp_path):
         stitch("calibrate", data, "--reference", short, "--target", "exit=0.5", "-o", tmp_path / "e.json")
     )
     other = write(tmp_path / "other.jsonl", better, SETTINGS | {"large": "large 333333333333"})
-    assert "is by large 333333333333" in sentence(
+    assert "recorded with large 'large 333333333333'" in sentence(
         stitch("calibrate", data, "--reference", other, "--target", "exit=0.5", "-o", tmp_path / "e.json")
     )
+
+
+def shares(tmp_path, worse: dict[str, tuple[float, float]]):
+    """Files of one reduction each: how often it spoils a right answer, and the large model's seconds; and the model alone."""
+    records = simulate(4000, seed=3)
+    random = np.random.default_rng(4)
+    for name, (spoiled, seconds) in worse.items():
+        lost = random.random(len(records)) < spoiled
+        reduced = [
+            record
+            | {
+                "large_score": record["large_score"] * (not gone),
+                "seconds": record["seconds"] | {"large_prefill": seconds},
+            }
+            for record, gone in zip(records, lost, strict=True)
+        ]
+        write(tmp_path / f"{name}.jsonl", reduced, SETTINGS | {"keep": float(name)})
+    return write(tmp_path / "alone.jsonl", records, SETTINGS | {"method": "large-alone"})
+
+
+def test_of_several_shares_the_quickest_that_keeps_the_promise_is_chosen(tmp_path):
+    """64 % spoils nothing, 35 % next to nothing, 9 % a tenth of the answers: only the first two can promise 3 %."""
+    alone = shares(tmp_path, {"0.64": (0.0, 0.1), "0.35": (0.002, 0.05), "0.09": (0.1, 0.02)})
+    files = [tmp_path / f"{name}.jsonl" for name in ("0.64", "0.09", "0.35")]
+    options = ["--target", "accuracy-loss=0.03", "--reference", alone, "-o", tmp_path / "e.json"]
+    result = stitch("calibrate", *files, *options)
+    assert result.exit_code == 0, result.stderr
+    assert "guided 35%, of 3 ways" in result.stdout
+    held = json.loads((tmp_path / "e.json").read_text())
+    assert held["settings"]["keep"] == 0.35 and "against the large model alone" in held["promise"]
+    assert "with probability 0.95" in held["promise"] and "1/3 of the risk for each of 3 ways" in held["theorem"]
+    alone_fit = json.loads(stitch("calibrate", files[2], *options, "--json").stdout)
+    assert alone_fit["threshold"] <= held["threshold"], "a part of the risk bears fewer exits"
+    bad = stitch("calibrate", files[1], files[1], *options)
+    assert "none of the 2 files bears it" in sentence(bad) and "every threshold loses more" in sentence(bad)
+
+
+def test_in_given_seconds_the_way_most_often_right_is_chosen(tmp_path):
+    shares(tmp_path, {"0.64": (0.0, 0.3), "0.09": (0.02, 0.02)})
+    files = [tmp_path / f"{name}.jsonl" for name in ("0.64", "0.09")]
+    for seconds, keep in ((0.06, 0.09), (0.34, 0.64)):
+        options = ["--target", f"seconds={seconds}", "-o", tmp_path / "e.json", "--json"]
+        assert json.loads(stitch("calibrate", *files, *options).stdout)["settings"]["keep"] == keep
+
+
+def test_files_that_do_not_belong_together_are_refused(data, tmp_path):
+    out = ["-o", tmp_path / "e.json"]
+    assert "name those of large-alone" in sentence(
+        stitch("calibrate", data, data, "--target", "accuracy-loss=0.1", *out)
+    )
+    assert "which of 2 files is better" in sentence(stitch("calibrate", data, data, "--target", "exit=0.5", *out))
+    other = write(tmp_path / "other.jsonl", simulate(2000), SETTINGS | {"task": "another"})
+    assert "recorded with task 'another'" in sentence(stitch("calibrate", data, other, "--target", "seconds=1", *out))
 
 
 @pytest.mark.parametrize("name", ["plot.png", "plot.svg"])

@@ -9,5 +9,9 @@ class DataError(ValueError):
     """Something outside the program cannot be used: a broken picture, corrupt weights, a torn file."""
 
 
+class NoPromiseError(ValueError):
+    """The recorded questions do not bear what an exit was asked to promise."""
+
+
 class UnreachableError(ValueError):
     """A method cannot come down to the asked share of visual tokens on a model of so many layers."""

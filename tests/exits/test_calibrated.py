@@ -60,7 +60,8 @@ def test_models_are_told_by_their_weights(path):
 
 def test_another_way_of_answering_is_refused(path):
     with pytest.raises(
-        ValueError, match=r"fitted for keep 0.09, not 0.2: calibrate again .* or give a plain threshold"
+        ValueError,
+        match=r"fitted for keep 0.09, not 0.2: ask as it was fitted, calibrate again .* or give a plain threshold",
     ):
         CalibratedExit.load(path).check({"keep": 0.2})
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from stitchvlm.errors import NoPromiseError
 from stitchvlm.exits.calibration import THRESHOLDS, fit_exits, fit_loss, fit_seconds, paired_losses
 
 N, REDRAWS = 2000, 1000
@@ -83,6 +84,26 @@ def test_the_promise_holds_where_it_is_hardest_to_keep():
         fit = fit_loss(score, lost.astype(float) - gained, np.zeros(N), target, risk)
         broken += fit.threshold <= 0.5
     assert 0.01 * REDRAWS <= broken <= wrong_at_most(REDRAWS, risk)
+
+
+def test_the_promise_holds_for_one_chosen_among_several_ways():
+    """Five ways that all lose a little too much: chosen by luck alone, and still seldom promised."""
+    random, target, risk, n_ways = np.random.default_rng(6), 0.02, 0.1, 5
+    broken = {n_ways: 0, 1: 0}
+    for _ in range(300):
+        ways = [np.where(random.random(N) < 0.0205, 1.0, 0.0) for _ in range(n_ways)]
+        for told in broken:
+            broken[told] += any(promised(lost, target, risk, told) for lost in ways)
+    assert broken[n_ways] <= wrong_at_most(300, risk) < broken[1]
+
+
+def promised(lost, target: float, risk: float, n_ways: int) -> bool:
+    """Whether exits of everything are promised to lose no more."""
+    try:
+        fit_loss(np.full(N, 0.9), lost, np.zeros(N), target, risk, n_ways=n_ways)
+    except NoPromiseError:
+        return False
+    return True
 
 
 def test_agreement_stands_in_for_labels():

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 
 
 def calibrate(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Results of stitch eval.", show_default=False)],
+    data: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DATA…",
+            help="Results of stitch eval or compare; of several, as of several shares, the best is chosen.",
+            show_default=False,
+        ),
+    ],
     target: Annotated[
         str,
         typer.Option(metavar="KIND=VALUE", help="exit=0.4, accuracy-loss=0.01 or seconds=0.5 per question."),
@@ -47,11 +54,11 @@ def calibrate(
 ) -> None:
     """Fit the exit threshold to a target; a loss of accuracy is promised for new questions, not just met on these."""
     from stitchvlm.commands.quiet import quieten
-    from stitchvlm.evaluation.calibrate import Target
     from stitchvlm.evaluation.calibrate import as_json as told
     from stitchvlm.evaluation.calibrate import calibrate as fit
     from stitchvlm.evaluation.recorded import Recorded
     from stitchvlm.evaluation.reliability import check_plot, draw_reliability
+    from stitchvlm.evaluation.target import Target
 
     quieten()
     wanted = Target.parse(target)
@@ -64,7 +71,7 @@ def calibrate(
     if plot is not None:
         check_plot(plot)
     found = fit(
-        Recorded.read(data),
+        [Recorded.read(path) for path in data],
         wanted,
         risk=0.05 if risk is None else risk,
         score=score,  # type: ignore[arg-type]
@@ -77,24 +84,28 @@ def calibrate(
     found.calibration.write(out)
     if plot is not None:
         aside, threshold = found.aside, found.calibration.threshold
-        title = f"{data.name}: {len(aside.score)} questions that the fit never saw, score {score}"
+        title = f"{Path(found.source).name}: {len(aside.score)} questions that the fit never saw, score {score}"
         draw_reliability(aside.score, aside.small, aside.large, threshold, title, plot)
     if as_json:
         print(json.dumps(told(found)))
     else:
         from rich.console import Console
 
-        Console(highlight=False).print(_table(told(found), out, plot))
+        Console(highlight=False).print(_table(told(found), len(data), out, plot))
 
 
-def _table(found: dict[str, Any], out: Path, plot: Path | None) -> "Table":
+def _table(found: dict[str, Any], n_ways: int, out: Path, plot: Path | None) -> "Table":
     from rich.table import Table
+
+    from stitchvlm.evaluation.tables import label_of
 
     fitted, report = found["fitted"], found["report"]
     right = "right" if found["labels"] == "gold" else "as the large model"
     table = Table.grid(padding=(0, 3))
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
+    if n_ways > 1:
+        table.add_row("chosen", f"{label_of(found['settings'])}, of {n_ways} ways: {found['source']}")
     table.add_row("exits", f"where the score ({found['score']}) is at least {found['threshold']:.6g}")
     table.add_row("promise", found["promise"])
     table.add_row("why", found["theorem"] or "a figure of these questions, not a bound")

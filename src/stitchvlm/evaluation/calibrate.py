@@ -3,47 +3,21 @@
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stitchvlm.errors import NoPromiseError
 from stitchvlm.evaluation.recorded import Recorded
 from stitchvlm.evaluation.statistics import paired_difference, wilson_interval
+from stitchvlm.evaluation.target import Target
 from stitchvlm.exits import Calibration, SmallEarlyExit
 from stitchvlm.exits.calibration import Fit, fit_exits, fit_loss, fit_seconds, paired_losses
 from stitchvlm.exits.scores import ScoreName
 from stitchvlm.exits.split import Rows, split
 
 Floats = NDArray[np.float64]
-Kind = Literal["exit", "accuracy-loss", "seconds"]
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a threshold is fitted to: a share of exits, a loss of accuracy, or mean seconds per question."""
-
-    kind: Kind
-    value: float
-
-    def __str__(self) -> str:
-        return f"{self.kind}={self.value:g}"
-
-    @classmethod
-    def parse(cls, text: str) -> "Target":
-        """Read ``exit=0.4``, ``accuracy-loss=1%`` or ``seconds=0.5``.
-
-        Raises:
-            ValueError: if it is none of these.
-        """
-        kind, _, value = text.partition("=")
-        number, scale = (value[:-1], 0.01) if value.endswith("%") and kind != "seconds" else (value, 1.0)
-        try:
-            if kind not in get_args(Kind):
-                raise ValueError
-            return cls(kind, float(number) * scale)  # type: ignore[arg-type]
-        except ValueError:
-            raise ValueError(f"a target is exit=SHARE, accuracy-loss=SHARE or seconds=NUMBER, not {text!r}") from None
 
 
 @dataclass(frozen=True)
@@ -62,15 +36,20 @@ class Columns:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A calibration and the columns of the questions that were set aside from it."""
+    """A calibration and the columns of the questions that were set aside from it.
+
+    Attributes:
+        source: the file that it was fitted to.
+    """
 
     calibration: Calibration
     fit: Fit
     aside: Columns
+    source: str
 
 
 def calibrate(
-    recorded: Recorded,
+    ways: Sequence[Recorded],
     target: Target,
     *,
     risk: float = 0.05,
@@ -84,7 +63,8 @@ def calibrate(
     """Fit an exit threshold on part of the recorded questions, and report what it does on the others.
 
     Args:
-        recorded: questions that both models answered, in the way that the exit is for.
+        ways: the same questions, answered by both models in the way that the exit is for. Of several ways, as of several shares
+            of visual tokens, the quickest that keeps the promise is taken, or for seconds the one most often right.
         risk: probability that the promise of a loss target is wrong.
         score: which exit score.
         report: share of the questions to set aside.
@@ -95,23 +75,29 @@ def calibrate(
         agreement: let agreement with the large model's answers (the reference's, if given) stand in for being right.
 
     Raises:
-        ValueError: if the target cannot be promised, or something it needs was not recorded.
+        NoPromiseError: if the questions do not bear the target.
+        ValueError: if something it needs was not recorded, or the files do not belong together.
     """
-    if reference is not None:
-        _check_models(recorded, reference)
-        reference = reference.aligned(recorded.ids)
-    columns = _columns(recorded, reference, score, agreement)
-    groups = recorded.groups if group is None else _matched(recorded.ids, group)
+    _check_ways(ways, target, reference)
+    ids = ways[0].ids
+    reference = None if reference is None else reference.aligned(ids)
+    groups = ways[0].groups if group is None else _matched(ids, group)
     fitted, aside = split(groups, report, seed)
-    part = columns.take(fitted)
-    if target.kind == "accuracy-loss":
-        losses = paired_losses(part.small, part.large, part.reference, seed)
-        fit = fit_loss(part.score, *losses, target.value, risk, gains=not agreement)
-    elif target.kind == "exit":
-        fit = fit_exits(part.score, target.value)
-    else:
-        small, large = recorded.seconds(score)
-        fit = fit_seconds(part.score, small[fitted], large[fitted], target.value)
+    found: list[tuple[float, Recorded, Columns, Fit]] = []
+    refused: list[NoPromiseError] = []
+    for way in (way.aligned(ids) for way in ways):
+        columns = _columns(way, reference, score, agreement)
+        seconds = None if len(ways) == 1 and target.kind != "seconds" else _take(way.seconds(score), fitted)
+        try:
+            fit = _fit(columns.take(fitted), seconds, target, risk, seed, agreement, len(ways))
+        except NoPromiseError as error:
+            refused.append(error)
+        else:
+            found.append((_cost(columns.take(fitted), seconds, target, fit.threshold), way, columns, fit))
+    if not found:
+        several = f"none of the {len(ways)} files bears it; {ways[-1].name}: " if len(ways) > 1 else ""
+        raise NoPromiseError(f"{several}{refused[-1]}")
+    _, way, columns, fit = min(found, key=lambda one: one[0])
     calibration = Calibration(
         threshold=fit.threshold,
         score=score,
@@ -122,11 +108,45 @@ def calibrate(
         n=fit.n,
         labels="agreement" if agreement else "gold",
         seed=seed,
-        settings=recorded.settings,
+        settings=way.settings,
         risk=risk if target.kind == "accuracy-loss" else None,
         report=outcome(columns.take(aside), fit.threshold),
     )
-    return Calibrated(calibration, fit, columns.take(aside))
+    return Calibrated(calibration, fit, columns.take(aside), way.name)
+
+
+def _fit(
+    part: Columns,
+    seconds: tuple[Floats, Floats] | None,
+    target: Target,
+    risk: float,
+    seed: int,
+    agreement: bool,
+    n_ways: int,
+) -> Fit:
+    """The threshold of one way."""
+    if target.kind == "accuracy-loss":
+        losses = paired_losses(part.small, part.large, part.reference, seed)
+        return fit_loss(part.score, *losses, target.value, risk, not agreement, n_ways)
+    if target.kind == "exit":
+        return fit_exits(part.score, target.value)
+    assert seconds is not None, "taken for this target"
+    return fit_seconds(part.score, *seconds, target.value)
+
+
+def _cost(part: Columns, seconds: tuple[Floats, Floats] | None, target: Target, threshold: float) -> float:
+    """By what one way is better than another, lower being better: wrong answers in given seconds, else seconds."""
+    exits = part.score >= threshold
+    if target.kind == "seconds":
+        return -float(np.where(exits, part.small, part.large).mean())
+    if seconds is None:
+        return 0.0
+    small, large = seconds
+    return float((small + np.where(exits, 0.0, large)).mean())
+
+
+def _take(columns: tuple[Floats, Floats], rows: Rows) -> tuple[Floats, Floats]:
+    return columns[0][rows], columns[1][rows]
 
 
 def outcome(columns: Columns, threshold: float) -> dict[str, Any]:
@@ -171,10 +191,25 @@ def _meaning(target: Target, reference: Recorded | None, agreement: bool) -> str
     return f"; the loss is the share of answers that differ from {whom}, so that accuracy falls by no more than that"
 
 
-def _check_models(recorded: Recorded, reference: Recorded) -> None:
-    ours, theirs = recorded.settings.get("large"), reference.settings.get("large")
-    if ours != theirs:
-        raise ValueError(f"{reference.name} is by {theirs}, and {recorded.name} by {ours}: record the same large model")
+def _check_ways(ways: Sequence[Recorded], target: Target, reference: Recorded | None) -> None:
+    """Raise a ValueError if the files are not of the same models and questions, or cannot be chosen among."""
+    if len(ways) > 1 and target.kind == "exit":
+        raise ValueError(f"{target} does not say which of {len(ways)} files is better: give one, or another target")
+    if len(ways) > 1 and target.kind == "accuracy-loss" and reference is None:
+        raise ValueError(
+            f"{len(ways)} files lose against as many large answers: name those of large-alone as --reference"
+        )
+    for name, others in (
+        ("large", [*ways, *([] if reference is None else [reference])]),
+        ("small", ways),
+        ("task", ways),
+    ):
+        for other in others:
+            ours, theirs = ways[0].settings.get(name), other.settings.get(name)
+            if ours != theirs:
+                raise ValueError(
+                    f"{other.name} is by {name} {theirs}, and {ways[0].name} by {ours}: record the same {name}"
+                )
 
 
 def _matched(ids: Sequence[str], pattern: str) -> Sequence[str]:
@@ -192,4 +227,5 @@ def _matched(ids: Sequence[str], pattern: str) -> Sequence[str]:
 def as_json(calibrated: Calibrated) -> dict[str, Any]:
     """The calibration and its fit as one JSON-able object."""
     fit = calibrated.fit
-    return asdict(calibrated.calibration) | {"fitted": {"n": fit.n, "exits": fit.exits, "value": fit.value}}
+    told = {"source": calibrated.source, "fitted": {"n": fit.n, "exits": fit.exits, "value": fit.value}}
+    return asdict(calibrated.calibration) | told

@@ -121,7 +121,7 @@ class CalibratedExit(SmallEarlyExit):
             if name in settings and name in fitted and _mark(settings[name]) != _mark(fitted[name]):
                 raise ValueError(
                     f"{self.source} was fitted for {name} {fitted[name]!r}, not {settings[name]!r}: "
-                    "calibrate again on answers recorded with these settings, or give a plain threshold"
+                    "ask as it was fitted, calibrate again on answers recorded with these settings, or give a plain threshold"
                 )
 
 

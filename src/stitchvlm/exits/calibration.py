@@ -11,6 +11,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stitchvlm.errors import NoPromiseError
 from stitchvlm.exits.paired import largest_sum, min_samples
 
 Floats = NDArray[np.float64]
@@ -65,7 +66,13 @@ def paired_losses(
 
 
 def fit_loss(
-    score: ArrayLike, exit_loss: ArrayLike, stay_loss: ArrayLike, target: float, risk: float = 0.05, gains: bool = True
+    score: ArrayLike,
+    exit_loss: ArrayLike,
+    stay_loss: ArrayLike,
+    target: float,
+    risk: float = 0.05,
+    gains: bool = True,
+    n_ways: int = 1,
 ) -> Fit:
     """The lowest threshold whose mean loss against the reference is at most ``target``, wrongly so with probability ``risk``.
 
@@ -80,32 +87,36 @@ def fit_loss(
         target: share of questions, in (0, 1).
         risk: probability, in (0, 0.5].
         gains: False where a loss of -1 cannot happen, as when agreement stands in for being right.
+        n_ways: among how many ways of answering, each fitted to the same questions by a call of its own, one will be chosen. Every
+            one is tested at ``risk / n_ways``, so that the promise holds whichever it is (Bonferroni).
 
     Raises:
-        ValueError: if no threshold at which anything exits can be promised; the message says how many questions could do.
+        NoPromiseError: if no threshold at which anything exits can be promised; the message says how many questions could do.
+        ValueError: if the target or the risk is out of its range.
     """
     scores, left, stayed = _same_length(score, exit_loss, stay_loss)
     if not 0 < target < 1:
         raise ValueError(f"an accuracy loss must lie between 0 and 1, not {target}: 0.01 is one point")
     if not 0 < risk <= 0.5:
         raise ValueError(f"the risk must lie between 0 and 0.5, not {risk}")
-    n, needed = len(scores), min_samples(target, risk, gains)
+    level = risk / n_ways
+    n, needed = len(scores), min_samples(target, level, gains)
     asked = f"an accuracy loss of at most {target:g} at risk {risk:g}"
     if n < needed:
-        raise ValueError(
+        raise NoPromiseError(
             f"{asked} cannot be promised from {n:,} questions: it takes {needed:,} even if no answer changes; "
             "record more, or allow a larger loss or risk"
         )
     n_exits, sums, n_nonzero = _paths(scores, left, stayed)
     chosen = -1
     for place, (total, count) in enumerate(zip(sums.tolist(), n_nonzero.tolist(), strict=True)):
-        largest = largest_sum(n, count, target, risk, gains)
+        largest = largest_sum(n, count, target, level, gains)
         if largest is None or total > largest:
             break
         chosen = place
     if chosen < 0 or n_exits[chosen] == 0:
-        raise ValueError(
-            f"{asked} cannot be promised from {n:,} questions: {_way_out(n_exits, sums, n_nonzero, target, risk, n)}"
+        raise NoPromiseError(
+            f"{asked} cannot be promised from {n:,} questions: {_way_out(n_exits, sums, n_nonzero, target, level, n)}"
         )
     return Fit(
         threshold=float(THRESHOLDS[chosen]),
@@ -114,7 +125,8 @@ def fit_loss(
         value=float(sums[chosen] / n),
         promise=f"with probability {1 - risk:g} over the draw of the {n} questions it was fitted on, the mean loss on new "
         f"questions of their kind is at most {target:g}",
-        theorem="Learn then Test (arXiv 2110.01052), theorem 1, fixed-sequence testing with an exact paired test",
+        theorem="Learn then Test (arXiv 2110.01052), theorem 1, fixed-sequence testing with an exact paired test"
+        + (f", at 1/{n_ways} of the risk for each of {n_ways} ways of answering" if n_ways > 1 else ""),
     )
 
 
@@ -152,13 +164,14 @@ def fit_seconds(score: ArrayLike, small_seconds: ArrayLike, large_seconds: Array
         large_seconds: what it takes in addition where it does not exit.
 
     Raises:
-        ValueError: if even exiting always takes longer.
+        NoPromiseError: if even exiting always takes longer.
+        ValueError: if the target is not more than 0.
     """
     scores, small, large = _same_length(score, small_seconds, large_seconds)
     if not target > 0:
         raise ValueError(f"seconds per question must be more than 0, not {target}")
     if small.mean() > target:
-        raise ValueError(
+        raise NoPromiseError(
             f"{target:g} seconds per question cannot be met: the small model alone takes {small.mean():.3g}; give more"
         )
     candidates = np.append(1.0, np.unique(scores)[::-1])
