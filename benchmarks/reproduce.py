@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from stitchvlm.evaluation.compare import Comparison, Extras, make_rows, within_reach
+from stitchvlm.evaluation.curve import at_shares
 from stitchvlm.evaluation.plots import draw_figures, save_figures
 from stitchvlm.evaluation.settings import RunSettings, parse_method
 from stitchvlm.evaluation.tables import STUDY, StudyTable
@@ -44,7 +45,7 @@ class StudyConfig:
         rows = make_rows(base, self.methods, self.keep)
         for more in self.more:
             method, options = parse_method(more["method"])
-            settings = replace(base, method=method, options=options, keep=more["keep"], exit=more["exit"])
+            settings = replace(base, method=method, options=options, keep=more["keep"], exit=more.get("exit"))
             rows[settings.resolve().label] = settings
         return rows
 
@@ -91,7 +92,7 @@ class Progress:
 
 
 def markdown(table: StudyTable) -> str:
-    """The rows as a table for a README."""
+    """The rows as a table for a README, what exits of the guided row with fewest tokens give, and what was not compared."""
     lines = [
         "| way of answering | accuracy (95 % interval) | against large alone | visual tokens computed | early exits | seconds |",
         "|---|---|---|---|---|---|",
@@ -105,7 +106,21 @@ def markdown(table: StudyTable) -> str:
             f"| {row.name} | {told['accuracy']:.1%} ({told['low']:.1%} – {told['high']:.1%}) | {gain} "
             f"| {told['average_retention']:.1%} | {told['exits']:.0%} | {told['stages']['total']['median']:.3f} |"
         )
+    if table.exit_rows:
+        row = min(table.exit_rows, key=lambda row: row.all["average_retention"])
+        lines += [
+            "",
+            f"| exits ({row.name}) | threshold | accuracy (95 % interval) | seconds (mean) |",
+            "|---|---|---|---|",
+        ]
+        lines += [_exit_line(point) for point in at_shares(row.curve)]
     return "\n".join([*lines, "", *(f"Not compared: {one}." for one in table.left_out)]).rstrip()
+
+
+def _exit_line(point: dict[str, Any]) -> str:
+    threshold = "never" if point["threshold"] is None else f"{point['threshold']:.3f}"
+    interval = f"{point['low']:.1%} – {point['high']:.1%}"
+    return f"| {point['exits']:.0%} | {threshold} | {point['accuracy']:.1%} ({interval}) | {point['seconds']:.3f} |"
 
 
 def main() -> None:

@@ -74,6 +74,25 @@ def test_more_questions_and_more_rows_go_into_the_same_folder(compare, tmp_path)
     assert rows == {"small-alone": 3, "large-alone": 3, "uniform 50%": 3, "random 50%": 2}
 
 
+def test_peak_memory_is_measured_once_per_row(tiny_pair, scenes_task, tmp_path, monkeypatch):
+    asked = []
+
+    def measure(settings, task, question, devices):
+        asked.append((settings.method, task, question))
+        return {"resident": 500.0 + len(asked)}
+
+    monkeypatch.setattr("stitchvlm.evaluation.compare.peak_memory", measure)
+    quick = [option for option in QUICK if option != "--no-memory"]
+    pair = ["--small", tiny_pair[0], "--large", tiny_pair[1], *quick, "--methods", "random", "--keep", "50%"]
+    for n in ("1", "2"):
+        done = CliRunner().invoke(app, ["compare", "scenes", *pair, "--n", n, "--out", str(tmp_path)])
+        assert done.exit_code == 0, done.stderr
+    assert asked == [(method, "scenes", "q0") for method in ("small-alone", "large-alone", "random")]
+    rows = StudyTable.read(tmp_path / STUDY).rows
+    assert [row.memory for row in rows] == [{"resident": 501.0}, {"resident": 502.0}, {"resident": 503.0}]
+    assert not any("memory" in row.settings for row in rows)
+
+
 def test_two_runs_on_one_folder_are_refused(compare, tmp_path):
     compare(tmp_path, "--n", "1", "--methods", "random", "--keep", "50%")
     file = tmp_path / "random-50.jsonl"

@@ -1,8 +1,10 @@
 """Exit thresholds, worked out by hand on five questions."""
 
+from dataclasses import asdict
+
 import pytest
 
-from stitchvlm.evaluation.curve import exit_curve
+from stitchvlm.evaluation.curve import at_shares, exit_curve
 
 
 def record(exit: float, small: float, large: float, complete: bool = True) -> dict:
@@ -27,6 +29,18 @@ def test_thresholds_from_none_to_all():
     assert [points[share].threshold for share in sorted(points)] == [None, 0.9, 0.8, 0.5, 0.2]
     assert points[0].seconds == 11.5 and points[0.5].seconds == 6.5 and points[1].seconds == 1.5
     assert points[0.5].low < 1 and points[0.5].high == pytest.approx(1)
+
+
+def test_the_points_nearest_to_some_shares_come_once():
+    curve = [asdict(point) for point in exit_curve(RECORDS)]
+    assert [point["exits"] for point in at_shares(curve)] == [
+        0,
+        0.25,
+        0.5,
+        0.75,
+        1,
+    ]  # 60 % and 40 % are nearest to a half
+    assert [point["exits"] for point in at_shares(curve, [0.9, 0.3])] == [1, 0.25] and at_shares([]) == []
 
 
 def test_ties_exit_together():

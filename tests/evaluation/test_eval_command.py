@@ -54,6 +54,13 @@ def test_the_difference_from_the_large_model_alone(evaluate, tmp_path):
     assert "no file" in evaluate(tmp_path / "r.jsonl", "--n", "1", "--against", str(tmp_path / "none")).stderr
 
 
+def test_peak_memory_is_told_where_it_was_asked_for(evaluate, tmp_path, monkeypatch):
+    monkeypatch.setattr("stitchvlm.evaluation.memory.peak_memory", lambda *_: {"resident": 512.0})
+    out = tmp_path / "r.jsonl"
+    assert json.loads(evaluate(out, "--n", "1", "--json").stdout)["memory"] == {}
+    assert json.loads(evaluate(out, "--n", "1", "--json", "--memory").stdout)["memory"] == {"resident": 512.0}
+
+
 def test_other_settings_are_one_sentence(evaluate, tmp_path):
     out = tmp_path / "r.jsonl"
     evaluate(out, "--n", "1")

@@ -111,6 +111,19 @@ def test_where_it_was_made_is_noted_once(path):
     assert {"cpu", "cores", "torch", "transformers", "stitchvlm", "commit"} <= set(run)
 
 
+def test_peak_memory_lies_beside_the_lines_and_stays_when_the_run_goes_on(path):
+    write_one(path)
+    with ResultFile(path, SETTINGS) as results:
+        results.note_memory({"resident": 600.0})
+    with ResultFile(path, SETTINGS) as results:
+        results.append({"id": "b"})
+    told = read_settings(path)
+    assert told["memory"] == {"resident": 600.0} and told["keep"] == 0.09 and len(told["runs"]) == 1
+    path.unlink()
+    write_one(path)
+    assert "memory" not in read_settings(path), "another file, another run"
+
+
 def test_no_folder_and_no_file(tmp_path):
     with pytest.raises(ValueError, match="no folder"):
         ResultFile(tmp_path / "missing" / "r.jsonl", SETTINGS)

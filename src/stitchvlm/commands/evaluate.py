@@ -81,6 +81,7 @@ def evaluate(
     seed: options.Seed = 0,
     no_both: Annotated[bool, typer.Option("--no-both", help="Do not also ask the model that was spared.")] = False,
     live: Live = 20,
+    memory: Annotated[bool, typer.Option("--memory", help="Measure peak memory too, in a process of its own.")] = False,
     against: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Results of large-alone on the same task, to tell the difference from."),
@@ -91,7 +92,8 @@ def evaluate(
     """Answer the questions of a task and count the right answers."""
     from stitchvlm.commands.quiet import quieten
     from stitchvlm.errors import DataError
-    from stitchvlm.evaluation.results import ResultFile
+    from stitchvlm.evaluation.memory import peak_memory
+    from stitchvlm.evaluation.results import ResultFile, read_settings
     from stitchvlm.evaluation.settings import RunSettings, parse_method
     from stitchvlm.evaluation.study import Study
     from stitchvlm.evaluation.summary import as_json as summaries_as_json
@@ -117,6 +119,9 @@ def evaluate(
             study = Study({name: settings}, device, small_device, device_map, n_live=live)
             run_with_bar(study, opened.samples, {name: results}, strict)
             problems += study.problems
+        if memory and results.records and not read_settings(out).get("memory"):
+            devices = {"device": device, "small_device": small_device, "device_map": device_map}
+            results.note_memory(peak_memory(settings, task, results.records[0]["id"], devices, unlabelled))
         answered = [record for record in results.records if record["id"] in asked]
     tell_problems(problems)
     if not answered:
@@ -124,7 +129,8 @@ def evaluate(
     groups = summarise(answered, baseline)
     if as_json:
         told = summaries_as_json(groups)
-        print(json.dumps(told | {"problems": [str(problem) for problem in problems]}))
+        noted = read_settings(out).get("memory", {})
+        print(json.dumps(told | {"problems": [str(problem) for problem in problems], "memory": noted}))
     else:
         from stitchvlm.commands.tables import kinds_table, print_table
 

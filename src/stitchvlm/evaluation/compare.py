@@ -86,6 +86,8 @@ class Comparison:
                 raise DataError(
                     f"no question could be asked, {problems[0] if problems else empty[0]}: mend the questions"
                 )
+            if self.extras.memory:
+                self._measure_memory(files, notice)
             table = self._table(out, [str(problem) for problem in problems], study, paths, notice)
             table.write(out / STUDY)
         return replace(table, folder=out), problems
@@ -97,17 +99,18 @@ class Comparison:
                 if record["id"] in asked:
                     notice(label, "answered", record)
 
+    def _measure_memory(self, files: Mapping[str, ResultFile], notice: Notice) -> None:
+        for label, file in files.items():
+            if not read_settings(file.path).get("memory"):
+                notice(label, "measuring memory", {})
+                question = file.records[0]["id"]
+                file.note_memory(peak_memory(self.rows[label], self.task_name, question, self.devices))
+
     def _table(
         self, out: Path, problems: list[str], study: Study, paths: Mapping[str, Path], notice: Notice
     ) -> StudyTable:
-        before = StudyTable.read(out / STUDY) if (out / STUDY).exists() else None
-        memory = {slug(row.name) + ".jsonl": row.memory for row in before.rows} if before else {}
         samples = self._askable(paths)
-        for label, path in paths.items():
-            if self.extras.memory and not memory.get(path.name):
-                notice(label, "measuring memory", {})
-                memory[path.name] = peak_memory(self.rows[label], self.task_name, samples[0].id, self.devices)
-        agreement = before.agreement if before else {}
+        agreement = StudyTable.read(out / STUDY).agreement if (out / STUDY).exists() else {}
         n_agreement = min(self.extras.n_agreement, len(samples))
         if n_agreement > agreement.get("n", 0):
             notice("attention", "comparing", {})
@@ -115,7 +118,6 @@ class Comparison:
             agreement = measure_agreement(study.small(), study.large(), samples[:n_agreement], max_tiles)
         return table_of(
             self._files_like(out, paths),
-            memory,
             agreement=agreement,
             gallery=self._gallery(study, paths, out, notice),
             problems=problems,

@@ -46,6 +46,14 @@ def exit_curve(records: Sequence[dict[str, Any]]) -> list[ExitPoint]:
     return list(points.values())
 
 
+def at_shares(
+    curve: Sequence[dict[str, Any]], shares: Sequence[float] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+) -> list[dict[str, Any]]:
+    """The points of a curve nearest to some shares of exits, each once; what is written is a dict."""
+    nearest = [min(curve, key=lambda point: abs(point["exits"] - share)) for share in shares] if curve else []
+    return [point for place, point in enumerate(nearest) if point not in nearest[:place]]
+
+
 def _point(ranked: Sequence[dict[str, Any]], n_exits: int) -> ExitPoint:
     scores = [record["small_score"] for record in ranked[:n_exits]]
     scores += [record["large_score"] for record in ranked[n_exits:]]

@@ -14,28 +14,32 @@ import torch
 from stitchvlm.errors import DataError
 from stitchvlm.evaluation.settings import RunSettings
 from stitchvlm.evaluation.study import Study
-from stitchvlm.evaluation.tasks import load_task
+from stitchvlm.evaluation.tasks import open_task
 
 _TIMEOUT = 1800
 
 
-def peak_memory(settings: RunSettings, task: str, question: str, devices: dict[str, Any]) -> dict[str, float]:
+def peak_memory(
+    settings: RunSettings, task: str, question: str, devices: dict[str, Any], unlabelled: bool = False
+) -> dict[str, float]:
     """Peak mebibytes of the process (``resident``) and of its GPUs together (``device``, where there are any).
 
     Args:
-        task: a name for :func:`~stitchvlm.evaluation.tasks.load_task`.
+        task, unlabelled: as :func:`~stitchvlm.evaluation.tasks.open_task` takes them.
         question: the id of the one that is answered.
         devices: ``device``, ``small_device`` and ``device_map`` of the study.
 
     Raises:
         DataError: if the process fails.
     """
-    order = json.dumps({"settings": asdict(settings), "task": task, "question": question, "devices": devices})
+    order = json.dumps(
+        {"settings": asdict(settings), "task": task, "unlabelled": unlabelled, "question": question, "devices": devices}
+    )
     command = [sys.executable, "-m", "stitchvlm.evaluation.memory"]
     done = subprocess.run(command, input=order, capture_output=True, text=True, timeout=_TIMEOUT)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise DataError(f"memory could not be measured ({reason}): leave it out with --no-memory")
+        raise DataError(f"memory could not be measured ({reason}): leave it out, in stitch compare with --no-memory")
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -43,7 +47,8 @@ def _measure(order: dict[str, Any]) -> dict[str, float]:
     import resource
 
     study = Study({"row": RunSettings(**order["settings"])}, **order["devices"])
-    study.answer(next(sample for sample in load_task(order["task"]) if sample.id == order["question"]), "row")
+    samples = open_task(order["task"], unlabelled=order["unlabelled"]).samples
+    study.answer(next(sample for sample in samples if sample.id == order["question"]), "row")
     unit = 1024 if sys.platform != "darwin" else 1024**2
     peak = {"resident": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
     if torch.cuda.is_available():

@@ -66,8 +66,8 @@ def draw_figures(study: StudyTable) -> "dict[str, Figure]":
             "accuracy-retention": _accuracy_against_retention(study),
             "accuracy-seconds": _accuracy_against_seconds(study),
         }
-        if curves := [row for row in study.rows if row.curve and row.method == "guided" and not row.exits]:
-            figures["exits"] = _exits(study, curves)
+        if study.exit_rows:
+            figures["exits"] = _exits(study, study.exit_rows)
         if study.agreement:
             figures["agreement"] = _agreement(study.agreement)
         if study.gallery and study.folder is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stitchvlm.evaluation.metrics import normalise
-from stitchvlm.evaluation.results import read_records, read_settings
+from stitchvlm.evaluation.results import NOTES, read_records, read_settings
 from stitchvlm.exits.scores import combine
 
 Floats = NDArray[np.float64]
@@ -42,7 +42,7 @@ class Recorded:
         records = read_records(path)
         if not records:
             raise ValueError(f"{path} holds no questions: record some with stitch eval")
-        settings = {name: value for name, value in read_settings(path).items() if name != "runs"}
+        settings = {name: value for name, value in read_settings(path).items() if name not in NOTES}
         if not settings:
             raise ValueError(
                 f"{path} has no settings beside it, which say what an exit was fitted for: record it with stitch eval"

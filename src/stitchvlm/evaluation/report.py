@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stitchvlm.evaluation.curve import at_shares
 from stitchvlm.evaluation.plots import draw_figures, render, save_figures
 from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE
 from stitchvlm.evaluation.tables import StudyTable, slug
@@ -70,6 +71,7 @@ def render_page(studies: Sequence[StudyTable], drawn: "Sequence[dict[str, Figure
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"percent": _percent, "points": _points, "interval": _interval, "short": _short}
+    environment.filters["at_shares"] = at_shares
     parts = [
         {
             "study": study,

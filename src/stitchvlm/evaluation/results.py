@@ -12,6 +12,9 @@ from stitchvlm.errors import DataError
 from stitchvlm.evaluation.provenance import provenance
 from stitchvlm.files import replace_file
 
+NOTES = ("runs", "memory")
+"""What lies among the settings of a file and is none: where it was made, and its peak memory once that was measured."""
+
 
 class ResultFile:
     """Appends records and knows those that are there already.
@@ -86,6 +89,15 @@ class ResultFile:
             os.close(handle)
         self.records.append(record)
 
+    def note_memory(self, memory: dict[str, float]) -> None:
+        """Write the peak memory of this way of answering beside the file, where there is a place beside it.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        if self._regular:
+            self._write_settings(read_settings(self.path) | {"memory": memory})
+
     def _write(self, handle: int, line: bytes) -> None:
         while line:
             line = line[os.write(handle, line) :]
@@ -108,14 +120,16 @@ class ResultFile:
 
     def _note_run(self) -> None:
         """Write the settings, and where this run happens unless that is as before."""
-        runs = read_settings(self.path).get("runs", []) if self.records else []
-        here = provenance()
+        before = read_settings(self.path) if self.records else {}
+        runs, here = before.get("runs", []), provenance()
         if here not in runs:
             runs = [*runs, here]
-        with replace_file(self.settings_path) as temporary:
-            told = json.dumps({**self._settings, "runs": runs}, indent=2, ensure_ascii=False)
-            temporary.write_text(told + "\n", encoding="utf-8")
+        self._write_settings(before | self._settings | {"runs": runs})
         self._noted = True
+
+    def _write_settings(self, told: dict[str, Any]) -> None:
+        with replace_file(self.settings_path) as temporary:
+            temporary.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def _check_settings(self, settings: dict[str, Any]) -> None:
         has_results = self.path.is_file() and self.path.stat().st_size > 0
@@ -146,7 +160,7 @@ def settings_path(path: Path) -> Path:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The settings that a file of results was made with and the ``runs`` that made it; empty where none lie beside it."""
+    """The settings that a file of results was made with and its :data:`NOTES`; empty where none lie beside it."""
     try:
         settings = json.loads(settings_path(path).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

@@ -9,7 +9,7 @@ from typing import Any
 
 from stitchvlm.errors import DataError
 from stitchvlm.evaluation.curve import exit_curve
-from stitchvlm.evaluation.results import read_records, read_settings
+from stitchvlm.evaluation.results import NOTES, read_records, read_settings
 from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE, RunSettings
 from stitchvlm.evaluation.summary import as_json, scores_by_id, summarise
 from stitchvlm.evaluation.tasks import UNLABELLED
@@ -76,6 +76,11 @@ class StudyTable:
     left_out: list[str] = field(default_factory=list)
     folder: Path | None = None
 
+    @property
+    def exit_rows(self) -> list[TableRow]:
+        """Guided rows of which both models' answers are on file, so that every exit threshold is known."""
+        return [row for row in self.rows if row.curve and row.method == "guided" and not row.exits]
+
     def row_of(self, method: str) -> TableRow | None:
         """The first row of a method."""
         return next((row for row in self.rows if row.method == method), None)
@@ -109,11 +114,10 @@ class StudyTable:
             raise DataError(f"{path} is no study ({error}): make it anew with stitch compare") from error
 
 
-def table_of(files: Sequence[Path], memory: Mapping[str, dict[str, float]] | None = None, **others: Any) -> StudyTable:
+def table_of(files: Sequence[Path], **others: Any) -> StudyTable:
     """The study of some files of results about the same task and models, every row against the large model alone.
 
     Args:
-        memory: peak memory by file name.
         others: further fields of the study.
 
     Raises:
@@ -126,11 +130,11 @@ def table_of(files: Sequence[Path], memory: Mapping[str, dict[str, float]] | Non
     rows = [
         TableRow(
             name=label_of(settings[path]),
-            settings={name: value for name, value in settings[path].items() if name != "runs"},
+            settings={name: value for name, value in settings[path].items() if name not in NOTES},
             runs=settings[path].get("runs", []),
             groups=as_json(summarise(records[path], baseline)),
             curve=[asdict(point) for point in exit_curve(records[path])],
-            memory=(memory or {}).get(path.name, {}),
+            memory=settings[path].get("memory", {}),
         )
         for path in files
         if records[path]
