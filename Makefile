@@ -1,11 +1,11 @@
-# make demo | test | check: each makes .venv first when it is missing or older than what it is made from.
+# make demo | test | check | reproduce | plots: each makes .venv first when it is missing or older than what it is made from.
 PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 STAMP := .venv/.installed
 OLDEST := .venv-oldest
 
-.PHONY: demo test slow oldest check format
+.PHONY: demo test slow browser oldest check format reproduce plots
 
 demo: $(STAMP)
 	$(BIN)/stitch demo
@@ -16,6 +16,9 @@ test: $(STAMP)
 slow: $(STAMP)
 	$(BIN)/pytest -q -m 'slow and not gpu and not vllm and not browser' || [ $$? -eq 5 ]  # 5: there are no slow tests
 
+browser: $(STAMP)
+	$(BIN)/pytest -q -m browser
+
 oldest: $(OLDEST)/.installed
 	$(OLDEST)/bin/pytest -q
 
@@ -24,6 +27,14 @@ check: $(STAMP)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The checked-in tables and figures under results/; goes on where it stopped. Seconds need an otherwise idle machine.
+reproduce: $(STAMP)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python benchmarks/reproduce.py
+
+# The figures alone, from the tables that are checked in.
+plots: $(STAMP)
+	$(BIN)/python benchmarks/reproduce.py --plots
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix

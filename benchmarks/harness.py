@@ -1,21 +1,20 @@
-"""What the benchmarks share: random models of real shapes, paired timings, and where a number came from."""
+"""What the benchmarks share: random models of real shapes, paired timings, and results with where they came from."""
 
 import json
-import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from transformers import InternVLConfig, InternVLForConditionalGeneration, Qwen2Config
 
 from stitchvlm.engine import Engine
+from stitchvlm.evaluation.provenance import provenance
 from stitchvlm.families.base import VLM, Inputs, Prompt, assemble_prompt
-from stitchvlm.families.internvl import InternVL, tap_language_model, tiled_layout
+from stitchvlm.families.internvl import InternVL, tap_language_model
+from stitchvlm.families.tiles import tiled_layout
 
 SIDE = 16  # 448-pixel tiles give 16 x 16 visual tokens
 
@@ -88,27 +87,8 @@ def ratio(seconds: dict[str, list[float]], numerator: str, denominator: str) -> 
     return {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
 
 
-def provenance() -> dict[str, object]:
-    """Hardware, versions and commit of a run."""
-    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
-    names = [line.split(":", 1)[1].strip() for line in _cpuinfo() if line.startswith("model name")]
-    return {
-        "cpu": names[0] if names else platform.processor(),
-        "cores": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": version("transformers"),
-        "commit": git.stdout.strip(),
-    }
-
-
 def write_result(path: Path, result: dict) -> None:
     """The result with its provenance, as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**result, "provenance": provenance()}, indent=1) + "\n")
     print(path.read_text())
-
-
-def _cpuinfo() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []

@@ -11,11 +11,10 @@ import argparse
 import json
 from pathlib import Path
 
-from harness import provenance
-
-from stitchvlm.evaluation.metrics import is_correct
+from stitchvlm.evaluation.provenance import provenance
 from stitchvlm.evaluation.results import ResultFile
 from stitchvlm.evaluation.settings import RunSettings
+from stitchvlm.evaluation.study import Study
 from stitchvlm.evaluation.tasks import load_scenes
 from stitchvlm.models import pair_path
 from stitchvlm.training.fonts import find_fonts
@@ -27,10 +26,7 @@ SEED = "exit-validation-0"
 def fit(records: list[dict]) -> dict:
     """The lowest threshold whose answers are right at least as often as the large model's own."""
     rows = sorted(
-        (
-            (r["scores"]["exit"], is_correct(r["small_answer"], r["gold"]), is_correct(r["large_answer"], r["gold"]))
-            for r in records
-        ),
+        ((r["scores"]["exit"], r["small_score"], r["large_score"]) for r in records),
         reverse=True,
     )
     alone = sum(large for *_, large in rows)
@@ -52,11 +48,12 @@ def main() -> None:
     if not archive.exists():
         write_split(archive, options.questions, find_fonts(), SEED)
     settings = RunSettings(exit="never")
-    results = ResultFile(options.folder / "lines.jsonl", settings.identity("exit-validation"))
-    for number, _ in enumerate(settings.load("cpu").run(load_scenes(archive), results)):
-        if number % 100 == 0:
-            print(f"{len(results.records)} of {options.questions}", flush=True)
-    fitted = fit(results.records)
+    with ResultFile(options.folder / "lines.jsonl", settings.identity("exit-validation")) as results:
+        study = Study({"guided": settings}, "cpu")
+        for number, _ in enumerate(study.run(load_scenes(archive), {"guided": results})):
+            if number % 100 == 0:
+                print(f"{len(results.records)} of {options.questions}", flush=True)
+        fitted = fit(results.records)
     out = pair_path("small").parent / "pair.json"
     out.write_text(json.dumps({**fitted, "seed": SEED, "commit": provenance()["commit"]}, indent=1) + "\n")
     print(out.read_text())

@@ -1,6 +1,7 @@
 """Slow, plain references that share no code with the engine: full length, no cache, no gather, eager attention."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -12,7 +13,23 @@ def plain_copy(folder, attention: str = "eager") -> InternVLForConditionalGenera
     return InternVLForConditionalGeneration.from_pretrained(folder, attn_implementation=attention).eval()
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class Loss:
+    """What a prompt loses before a layer, by places in it.
+
+    Attributes:
+        layer: the first layer that is without it.
+        dropped: places that nobody may look at from there on.
+        flows: per place whose state changes there, the places that it is the weighted sum of.
+        sizes: from there on the number of tokens that a place stands for, where it is not one; None where nobody counts.
+    """
+
+    layer: int
+    dropped: Sequence[int]
+    flows: Mapping[int, Mapping[int, float]] = field(default_factory=dict)
+    sizes: Mapping[int, float] | None = None
+
+
 def masked_logits(
     model: InternVLForConditionalGeneration,
     ids: Tensor,
@@ -21,10 +38,22 @@ def masked_logits(
     steps: Sequence[tuple[int, Sequence[int]]],
     windows: Sequence[int | None] | None = None,
 ) -> Tensor:
+    """As :func:`lossy_logits`, where ``steps`` holds (layer, prompt places that nobody may look at from that layer on)."""
+    return lossy_logits(model, ids, pixels, answer, [Loss(*step) for step in steps], windows)
+
+
+@torch.no_grad()
+def lossy_logits(
+    model: InternVLForConditionalGeneration,
+    ids: Tensor,
+    pixels: Tensor | None,
+    answer: Sequence[int],
+    losses: Sequence[Loss],
+    windows: Sequence[int | None] | None = None,
+) -> Tensor:
     """Logits of the last prompt token and of every answer token, from one full-length forward of one row.
 
-    ``steps`` holds (layer, prompt places that nobody may look at from that layer on). Every token stays in the sequence;
-    those that are out are masked as keys, layer by layer.
+    Every token stays in the sequence and keeps its position; those that are out are masked as keys, layer by layer.
     """
     full = torch.cat([ids, torch.tensor(answer, dtype=torch.long)])
     hidden = model.get_input_embeddings()(full)[None].clone()
@@ -32,19 +61,31 @@ def masked_logits(
         visual = model.get_image_features(pixel_values=pixels, return_dict=True).pooler_output.flatten(0, 1)
         hidden[0, full == model.config.image_token_id] = visual
     text, n = model.model.language_model, len(full)
-    place = torch.arange(n)
+    place, sizes = torch.arange(n), torch.ones(n)
     rotary = text.rotary_emb(hidden, place[None])
     for number, layer in enumerate(text.layers):
+        for loss in losses:
+            if loss.layer == number:
+                hidden = _flowed(hidden, loss.flows)
+                for at, size in (loss.sizes or {}).items():
+                    sizes[at] = size
         allowed = place[None, :] <= place[:, None]
         if windows is not None and windows[number] is not None:
             allowed &= place[None, :] > place[:, None] - windows[number]
-        for at, dropped in steps:
-            if number >= at:
-                allowed[:, list(dropped)] = False
+        for loss in losses:
+            if number >= loss.layer:
+                allowed[:, list(loss.dropped)] = False
         allowed |= torch.eye(n, dtype=torch.bool)  # a dropped token sees itself: nobody looks at it any more
-        mask = torch.zeros(n, n).masked_fill(~allowed, torch.finfo(torch.float32).min)[None, None]
+        mask = torch.where(allowed, sizes.log(), torch.finfo(torch.float32).min)[None, None]
         hidden = layer(hidden, attention_mask=mask, position_embeddings=rotary, position_ids=place[None])
     return model.lm_head(text.norm(hidden))[0, len(ids) - 1 :]
+
+
+def _flowed(hidden: Tensor, flows: Mapping[int, Mapping[int, float]]) -> Tensor:
+    after = hidden.clone()
+    for target, sources in flows.items():
+        after[0, target] = sum(weight * hidden[0, source] for source, weight in sources.items())
+    return after
 
 
 @torch.no_grad()

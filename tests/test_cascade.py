@@ -6,7 +6,11 @@ from test_engine import QUESTIONS, picture
 from tiny import save_tiny_internvl
 
 from stitchvlm import Stitch, make_question
-from stitchvlm.families import load_vlm
+from stitchvlm.families import InternVL, load_vlm
+from stitchvlm.guide import run_guide
+from stitchvlm.maps import MapForm
+from stitchvlm.methods import available_methods
+from stitchvlm.methods.single_layer import SingleLayer
 from stitchvlm.records import Question
 from stitchvlm.sampling import Sampling
 
@@ -69,6 +73,69 @@ def test_keep_all_equals_the_large_model_alone(pair):
     assert kept.trace.average_retention == alone.trace.average_retention == 1
 
 
+@pytest.mark.parametrize("name", available_methods())
+def test_every_method_answers_a_batch(pair, name):
+    """Three questions with two pictures, one and none; what is kept agrees with the account."""
+    vlm = stitch(pair, exit="never", method=name, keep=0.4)
+    for answer, question in zip(vlm.answer(QUESTIONS), QUESTIONS, strict=True):
+        trace, reducer = answer.trace, name not in ("downsample", "large-alone", "small-alone")
+        assert trace.n_visual == (20 if question.images else 0)
+        if name == "small-alone":
+            assert answer.answered_by == "small" and trace.n_kept == 0 and trace.kept is None
+            continue
+        assert answer.answered_by == "large" and len(trace.kept) == trace.n_kept
+        if reducer and trace.n_visual:
+            assert trace.average_retention == pytest.approx(0.4, abs=0.07) and trace.n_kept < trace.n_visual
+
+
+def test_the_small_model_alone_never_loads_or_asks_the_large_one(pair, monkeypatch):
+    loaded = []
+    monkeypatch.setattr("stitchvlm.stitch.load_vlm", lambda s, *rest: (loaded.append(s), load_vlm(s, *rest))[1])
+    alone = Stitch.from_pretrained(pair[0], method="small-alone", device="cpu", sampling=SHORT)
+    answer = alone("what?", image=picture(64, 48))
+    assert loaded == [pair[0]] and answer.answered_by == "small" and answer.trace.verdict is None
+    assert answer.text == stitch(pair, exit="always")("what?", image=picture(64, 48)).text
+    scored = stitch(pair, method="small-alone", score_drafts=True)("what?", image=picture(64, 48))
+    assert scored.trace.verdict.exit and scored.trace.verdict.score is not None
+
+
+def test_the_large_model_alone_needs_no_small_one(pair):
+    alone = Stitch.from_pretrained(large=pair[1], method="large-alone", device="cpu", sampling=SHORT)
+    answer = alone("what?", image=picture(64, 48))
+    assert answer.trace.n_kept == 20 and answer.text == stitch(pair, method=None)("what?", image=picture(64, 48)).text
+    with pytest.raises(ValueError, match="give both"):
+        Stitch.from_pretrained(large=pair[1], method="guided", device="cpu")
+    with pytest.raises(ValueError, match="give both"):
+        Stitch.from_pretrained(large=pair[1], method="random", exit=0.5, device="cpu")
+
+
+def test_a_downsampled_picture_is_counted_against_the_whole_one(pair):
+    trace = stitch(pair, method="downsample", keep=0.4)("what?", image=picture(64, 48)).trace
+    assert (trace.n_visual, trace.n_kept, trace.kept) == (20, 4, (0, 1, 2, 3))  # 8 may stay: one tile of 4, not of 9
+    assert trace.average_retention == pytest.approx(0.2) and trace.kept_per_layer == (4,) * 8
+    assert trace.layout.n_visual == 4 and trace.layout.box[-1].tolist() == [0.5, 0.5, 1, 1]
+    whole = stitch(pair, method="downsample", keep=1.0)("what?", image=picture(64, 48))
+    assert whole.text == stitch(pair, method=None)("what?", image=picture(64, 48)).text
+
+
+def test_the_oracle_looks_with_the_large_models_own_eyes(pair):
+    """Its map is that of a guide pass of the large model; the single layer's is the part of one layer."""
+    asked = make_question("what?", picture(64, 48))
+    vlm = stitch(pair, method="oracle", keep=0.3, layer=2)
+    large = vlm.cascade.large()
+    prompt = large.embed(large.prepare([asked]))
+
+    def best(form: MapForm) -> tuple[int, ...]:
+        scores = run_guide(large, prompt, SHORT, form=form).drafts[0].guide.scores
+        return tuple(scores.argsort(descending=True)[:6].sort().values.tolist())
+
+    trace = vlm.answer([asked])[0].trace
+    assert trace.kept == best(MapForm()) and "large_own_map" in trace.seconds and trace.small_answer is None
+    for map_layer in (2, 5):
+        one = stitch(pair, method=SingleLayer(map_layer=map_layer), keep=0.3, layer=2).answer([asked])[0].trace
+        assert one.kept == best(MapForm(layers=map_layer)) != trace.kept
+
+
 def test_a_question_without_picture_is_answered(pair):
     answer = stitch(pair, exit="never").answer([Question("why?")])[0]
     assert answer.trace.n_visual == 0 and answer.trace.average_retention == 1
@@ -125,11 +192,24 @@ def test_grids_that_do_not_match_are_refused(pair, tmp_path):
         ({"dtype": "int3"}, "dtype must be one of"),
         ({"max_tiles": 0}, "max_tiles must be at least 1"),
         ({"guide_tokens": 0}, "guide_tokens must be at least 1"),
+        ({"guide_tokens": 3, "method": "small-alone"}, "with small-alone they are the answers: leave it out"),
+        ({"method": "fastv"}, "fastv keeps everything up to layer 2, .* cannot come down to 9.0%"),
+        ({"method": "fastv", "layer": 0}, "fastv looks at the layer before"),
+        ({"method": "pyramiddrop", "layer": 2}, "several layers: leave the layer out"),
+        ({"method": "downsample", "layer": 2}, "at one layer: leave the layer out"),
+        ({"method": SingleLayer(map_layer=8)}, "no layer 8 to take a map from: the model has layers 0 to 7"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused(pair, options, message):
     with pytest.raises(ValueError, match=message):
         stitch(pair, **options)
+
+
+def test_a_family_that_does_not_show_its_encoder_is_named_before_it_is_loaded(pair, monkeypatch):
+    monkeypatch.setattr(InternVL, "shows_vision", False)
+    monkeypatch.setattr("stitchvlm.stitch.load_vlm", lambda *_: pytest.fail("a model was loaded"))
+    with pytest.raises(ValueError, match="visionzip needs the vision encoder's attention and keys.*InternVL"):
+        stitch(pair, method="visionzip")
 
 
 def test_absent_devices_are_refused(pair):

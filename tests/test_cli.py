@@ -60,7 +60,7 @@ def test_version():
     assert stitch("--version").stdout == f"stitch {__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["ask", "demo", "eval", "golden", "verify", "train"])
+@pytest.mark.parametrize("command", ["ask", "demo", "eval", "methods", "golden", "verify", "train"])
 def test_every_command_has_help(command):
     result = stitch(command, "--help")
     assert result.exit_code == 0 and "Usage" in result.stdout
@@ -86,16 +86,44 @@ def test_json_of_an_exit(ask):
     assert told["large_answer"] is None and told["tokens"]["kept"] == 0 and 0 <= told["scores"]["exit"] <= 1
 
 
-@pytest.mark.parametrize("method", ["random", "none"])
+@pytest.mark.parametrize("method", ["random", "large-alone"])
 def test_methods_without_a_guide_run_no_small_model(ask, method):
     told = json.loads(ask("--json", "--method", method, "--keep", "50%").stdout)
     assert told["small_answer"] is None and told["scores"]["exit"] is None
-    assert (told["tokens"]["kept"] == 20) == (method == "none")
+    assert (told["tokens"]["kept"] == 20) == (method == "large-alone")
 
 
 def test_layer_takes_keep_literally(ask):
     told = json.loads(ask("--json", "--keep", "0.5", "--layer", "2").stdout)
     assert told["tokens"]["kept_per_layer"] == [20, 20, 10, 10, 10, 10]
+
+
+def test_options_of_a_method_come_from_its_fields(ask):
+    told = json.loads(ask("--json", "--method", "fastv", "--layer", "2", "--keep", "0.05").stdout)
+    assert told["tokens"]["kept_per_layer"] == [20, 20, 1, 1, 1, 1]
+    told = json.loads(ask("--json", "--method", "fastv", "--option", "layer=3", "--keep", "66%").stdout)
+    assert told["tokens"]["kept_per_layer"] == [20, 20, 20, 6, 6, 6] and told["tokens"]["average_retention"] == 0.65
+    two = ["--option", "recycled=0", "--option", "stages=1"]
+    told = json.loads(ask("--json", "--method", "sparsevlm", *two, "--keep", "60%").stdout)
+    assert len(set(told["tokens"]["kept_per_layer"])) == 2
+
+
+def test_the_small_model_alone_answers(ask):
+    told = json.loads(ask("--json", "--method", "small-alone").stdout)
+    assert told["answered_by"] == "small" and told["answer"] == told["small_answer"]
+
+
+def test_methods_are_listed_for_people_and_for_programs():
+    from stitchvlm.methods import available_methods
+
+    result = stitch("methods")
+    told = json.loads(stitch("methods", "--json").stdout)
+    assert result.exit_code == 0 and list(told) == list(available_methods())
+    for name in told:
+        assert name in result.stdout
+    assert told["fastv"]["options"] == {"layer": {"default": 2, "value": "a whole number"}}
+    assert told["fastv"]["needs"] == ["the large model's attention in the layer before"]
+    assert "arXiv 2403.06764" in told["fastv"]["paper"] and "2403.06764" in result.stdout
 
 
 def test_an_overlay_is_written_and_named(ask, tmp_path):
@@ -194,6 +222,13 @@ BAD_OPTIONS = [
     (["--device-map", "nearby"], "'nearby'"),
     (["--dtype", "int4"], "'int4'"),
     (["--method", "magic"], "'magic'"),
+    (["--option", "layer"], "name=value, such as layer=2, not 'layer'"),
+    (["--option", "pivots=8"], "guided has no option 'pivots': it has picture_floor, smooth"),
+    (["--option", "picture_floor=much"], "picture_floor of guided must be a number, not 'much'"),
+    (["--option", "picture_floor=2"], "picture_floor must be a share between 0 and 1, not 2"),
+    (["--method", "fastv", "--option", "layer=9"], "layer 9 is beyond the model"),
+    (["--method", "downsample", "--layer", "2"], "leave the layer out"),
+    (["--method", "fastv", "--layer", "2", "--option", "layer=1"], "the layer is given twice"),
     (["--max-new-tokens", "0"], "not 0"),
     (["--max-tiles", "0"], "not 0"),
     (["--guide-tokens", "0"], "not 0"),

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from stitchvlm.families.internvl import tiled_layout
+from stitchvlm.families.tiles import tiled_layout
 from stitchvlm.overlay import check_output, dim_dropped, draw_overlay, heat, save_picture
 from stitchvlm.records import Answer, GuideMap, Trace, Verdict
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stitchvlm.schedule import PruneStep, Schedule, parse_keep
+from stitchvlm.errors import UnreachableError
+from stitchvlm.schedule import PruneStep, Schedule, Shrink, parse_keep
 
 
 @pytest.mark.parametrize(("share", "layer", "average"), [(0.4, 19, 0.6375), (0.2, 9, 0.35), (0.05, 2, 0.0896)])
@@ -90,3 +91,47 @@ def test_shares_as_users_write_them(text, keep):
 def test_what_is_no_share_is_refused(text):
     with pytest.raises(ValueError, match="keep must be a share"):
         parse_keep(text)
+
+
+@pytest.mark.parametrize(("keep", "layer", "share"), [(0.5, 2, 0.4), (0.25, 2, 0.1), (0.2, 2, 0.04), (1.0, 2, 1.0)])
+def test_from_a_layer_the_share_follows_from_the_average(keep, layer, share):
+    (step,) = Schedule.from_layer(keep, 12, layer, "fastv").steps
+    assert step.at == layer and step.keep == pytest.approx(share)
+
+
+def test_an_average_below_the_layers_before_is_refused():
+    with pytest.raises(
+        UnreachableError, match="fastv keeps everything up to layer 2, which is 16.7% of 12 layers.* 9.0%"
+    ):
+        Schedule.from_layer(0.09, 12, 2, "fastv")
+    with pytest.raises(ValueError, match="layer 12 is beyond"):
+        Schedule.from_layer(0.5, 12, 12, "fastv")
+
+
+def test_a_pyramid_at_its_own_average_has_equal_stages_and_its_ratio():
+    """arXiv 2410.17247: four stages, each with half the tokens of the one before; 46.9 % on average."""
+    steps = Schedule.pyramid((1 + 0.5 + 0.25 + 0.125) / 4, 32, stages=4, ratio=0.5).steps
+    assert [step.at for step in steps] == [8, 16, 24]
+    assert [step.keep for step in steps] == pytest.approx([0.5, 0.25, 0.125])
+
+
+def test_a_pyramid_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="4 stages needs as many layers, and the model has 3"):
+        Schedule.pyramid(0.5, 3, 4, 0.5)
+    with pytest.raises(UnreachableError, match=r"cannot come down to 5.0%"):
+        Schedule.pyramid(0.05, 12, 4, 0.5)
+
+
+@given(st.floats(0.05, 1), st.integers(4, 60), st.integers(2, 4), st.floats(0.1, 0.9))
+def test_a_pyramid_meets_the_average_with_ever_fewer_tokens(keep, n_layers, stages, ratio):
+    try:
+        schedule = Schedule.pyramid(keep, n_layers, stages, ratio)
+    except ValueError:
+        assert keep * n_layers < 1
+        return
+    assert schedule.average_retention(n_layers, 100_000) == pytest.approx(keep, abs=1e-3)
+
+
+def test_a_shrunk_picture_has_no_steps():
+    assert Schedule.shrunk(0.3) == Schedule(picture=Shrink(0.3)) and Schedule.shrunk(0.3).resolve(8, 100) == ()
+    assert Schedule.shrunk(1.0) == Schedule()

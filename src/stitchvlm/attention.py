@@ -4,14 +4,15 @@ The guide map needs the attention of a few dozen text rows only, so the model ru
 tap computes just those rows beside it. The N x N map of eager attention never exists.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, Cache
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from stitchvlm.maps import MapForm
 from stitchvlm.reduction import TokenStream
 from stitchvlm.shapes import Bool, Float, Int
 
@@ -27,7 +28,7 @@ def register_tapped_attention() -> None:
     AttentionMaskInterface.register(TAPPED_SDPA, sdpa_mask)
 
 
-def _tapped_sdpa(module, query, key, value, attention_mask, tap: "AttentionTap | None" = None, **kwargs):
+def _tapped_sdpa(module, query, key, value, attention_mask, tap: "Tap | None" = None, **kwargs):
     if tap is not None:
         tap.hear(module.layer_idx, query, key, kwargs["scaling"])
     return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
@@ -48,6 +49,14 @@ def visible_mask(
     return (seen | (query_index < 0))[:, None]
 
 
+def weighted_mask(
+    mask: Bool[Tensor, "batch 1 queries keys"], size: Float[Tensor, "batch some_keys"]
+) -> Float[Tensor, "batch 1 queries keys"]:
+    """A mask to be added to the logits: the logarithm of a key's size where it may be seen (arXiv 2210.09461, equation 1)."""
+    bias = nn.functional.pad(size.log(), (0, mask.shape[-1] - size.shape[-1]))
+    return torch.where(mask, bias[:, None, None].to(mask.device), float("-inf"))
+
+
 class AttentionTap:
     """Sums, over layers and heads, the attention that the prompt's tokens receive from chosen rows.
 
@@ -59,9 +68,18 @@ class AttentionTap:
         prompt: the stream that enters layer 0.
         counted: True for the tokens of the padded prompt whose rows count; on the CPU, so that no device has to be asked.
         windows: per layer the sliding window in tokens, or None.
+        form: which attention counts.
     """
 
-    def __init__(self, prompt: TokenStream, counted: Bool[Tensor, "batch prompt"], windows: tuple[int | None, ...]):
+    def __init__(
+        self,
+        prompt: TokenStream,
+        counted: Bool[Tensor, "batch prompt"],
+        windows: tuple[int | None, ...],
+        form: MapForm = MapForm(),  # noqa: B008 (it is frozen)
+    ):
+        self._form, self._layers = form, form.counted_layers(len(windows))
+        self._visual_mask = prompt.ordinal >= 0
         self._index = prompt.index
         self._n_prompt = prompt.index.shape[1]
         self._rows = _columns(counted.any(0))
@@ -80,16 +98,19 @@ class AttentionTap:
         scaling: float,
     ) -> None:
         """Called by the attention function of ``layer`` with queries and keys after the rotary embedding."""
+        if layer not in self._layers:
+            return
         self._scaling[layer] = scaling
         if key.shape[2] > self._n_prompt:
-            self._queries.setdefault(layer, []).append(query)
+            if self._form.counts_generated:
+                self._queries.setdefault(layer, []).append(query)
             return
         seen = visible_mask(self._row_index, self._index, self._windows[layer]).to(query.device)
         counts = self._row_counts.to(query.device)
         total = query.new_zeros(query.shape[0], self._n_prompt, dtype=torch.float32)
-        for rows, probabilities in _row_probabilities(query[:, :, self._rows], key, seen, scaling):
+        for rows, probabilities in _row_probabilities(query[:, :, self._rows], key, seen, scaling, self._pool):
             total += torch.einsum("brk,br->bk", probabilities, counts[:, rows].float())
-        self.prefill_layers[layer] = total
+        self.prefill_layers[layer] = total * self._weight(layer)
 
     def finish(
         self, cache: Cache, n_decode_rows: tuple[int, ...]
@@ -113,10 +134,82 @@ class AttentionTap:
             keys = cache.layers[layer].keys[:, :, : key_index.shape[1]]
             query = torch.cat(queries[:n_steps], dim=2)
             seen = visible_mask(query_index, key_index, self._windows[layer]).to(query.device)
-            for rows, probabilities in _row_probabilities(query, keys, seen, self._scaling[layer]):
-                decode[:, rows] += probabilities[..., : self._n_prompt].to(device)
+            for rows, probabilities in _row_probabilities(query, keys, seen, self._scaling[layer], self._pool):
+                decode[:, rows] += probabilities[..., : self._n_prompt].to(device) * self._weight(layer)
         counts = steps < torch.tensor(n_decode_rows, device=device)[:, None]
         return prefill, decode * counts[..., None]
+
+    @property
+    def _pool(self) -> "Pool | None":
+        return None if self._form.plain_sum else self._pooled
+
+    def _weight(self, layer: int) -> float:
+        return self._form.weight(layer, len(self._windows))
+
+    def _pooled(self, probabilities: Float[Tensor, "batch heads rows keys"]) -> Float[Tensor, "batch rows keys"]:
+        """One number per row and key from those of all heads."""
+        if self._form.heads == "normalised":
+            visual = self._visual_mask[:, None, None].to(probabilities.device)
+            given = (probabilities[..., : self._n_prompt] * visual).sum(-1, keepdim=True)
+            probabilities = probabilities / given.masked_fill(given == 0, 1.0)
+        pooled = probabilities.amax(1) if self._form.heads == "max" else probabilities.sum(1)
+        return pooled.sqrt() if self._form.sinks == "damp" else pooled
+
+
+class LayerTap:
+    """Listens to one layer while the large model's prompt goes through it, for methods that judge by what happens there.
+
+    Args:
+        stream: the tokens that go through the layer.
+        layer: its number; other layers are not listened to.
+        window: its sliding window in tokens, or None.
+        rows: the tokens whose attention is asked for; None for none.
+
+    Attributes:
+        received: attention that every token receives from the asked rows: their mean over rows and heads, after softmax.
+        keys: the layer's keys after the rotary embedding, heads joined.
+    """
+
+    received: Float[Tensor, "batch length"]
+    keys: Float[Tensor, "batch length width"]
+
+    def __init__(
+        self, stream: TokenStream, layer: int, window: int | None, rows: Bool[Tensor, "batch length"] | None = None
+    ):
+        self._index, self._layer, self._window, self._asked = stream.index, layer, window, rows
+
+    def hear(
+        self,
+        layer: int,
+        query: Float[Tensor, "batch heads queries dim"],
+        key: Float[Tensor, "batch kv_heads keys dim"],
+        scaling: float,
+    ) -> None:
+        """Called by the attention function of ``layer`` with queries and keys after the rotary embedding."""
+        if layer != self._layer:
+            return
+        self.keys = key.transpose(1, 2).flatten(2)
+        if self._asked is not None:
+            self.received = self._received(self._asked, query, key, scaling)
+
+    def _received(
+        self,
+        asked: Bool[Tensor, "batch length"],
+        query: Float[Tensor, "batch heads length dim"],
+        key: Float[Tensor, "batch kv_heads length dim"],
+        scaling: float,
+    ) -> Float[Tensor, "batch length"]:
+        columns = _columns(asked.any(0))
+        share = (asked / asked.sum(1, keepdim=True))[:, columns].to(query.device)
+        seen = visible_mask(self._index[:, columns], self._index, self._window).to(query.device)
+        total = query.new_zeros(query.shape[0], key.shape[2], dtype=torch.float32)
+        for rows, probabilities in _row_probabilities(query[:, :, columns], key, seen, scaling):
+            total += torch.einsum("brk,br->bk", probabilities, share[:, rows])
+        return total / query.shape[1]
+
+
+Tap = AttentionTap | LayerTap
+Pool = Callable[[Tensor], Tensor]
 
 
 def _columns(chosen: Bool[Tensor, " n"]) -> slice | Int[Tensor, " n_chosen"]:
@@ -133,8 +226,12 @@ def _row_probabilities(
     key: Float[Tensor, "batch kv_heads keys dim"],
     seen: Bool[Tensor, "batch 1 rows keys"],
     scaling: float,
+    pool: Pool | None = None,
 ) -> Iterator[tuple[slice, Float[Tensor, "batch some_rows keys"]]]:
-    """Attention probabilities summed over heads, a chunk of rows at a time; grouped heads share keys without copies."""
+    """Attention probabilities summed over heads, or pooled in another way, a chunk of rows at a time.
+
+    Grouped heads share keys without copies.
+    """
     batch, heads, n_rows, dim = query.shape
     kv_heads, n_keys = key.shape[1], key.shape[2]
     chunk = max(1, _CHUNK_ELEMENTS // (batch * heads * n_keys))
@@ -144,4 +241,5 @@ def _row_probabilities(
         # Scaled before the product, as fused kernels do: in float16 the bare product overflows on some models.
         logits = ((some * scaling) @ key.transpose(2, 3)).float().view(batch, heads, -1, n_keys)
         logits.masked_fill_(~seen[:, :, rows], float("-inf"))
-        yield rows, logits.softmax(-1).sum(1)
+        probabilities = logits.softmax(-1)
+        yield rows, probabilities.sum(1) if pool is None else pool(probabilities)

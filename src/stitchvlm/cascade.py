@@ -11,7 +11,8 @@ from stitchvlm.engine import Engine, Plan
 from stitchvlm.exits import ExitPolicy
 from stitchvlm.guide import FirstQuery, GuidePass, run_guide
 from stitchvlm.layout import VisualLayout
-from stitchvlm.methods import Evidence, TokenReducer
+from stitchvlm.maps import MapForm
+from stitchvlm.methods import Evidence, Method, TokenReducer
 from stitchvlm.records import Answer, Draft, GuideMap, Question, Trace, Verdict
 from stitchvlm.sampling import Sampling
 from stitchvlm.schedule import Schedule
@@ -26,7 +27,7 @@ class Cascade:
         small: gives the guide's engine when it is first needed.
         large: gives the large engine when it is first needed.
         exit: judges the small model's drafts.
-        method: says which visual tokens the large model keeps; None keeps all.
+        method: says what the large model is spared.
         schedule: for a large model of that many layers, when tokens leave and how many stay.
         guide_tokens: a limit for the draft below that of the answer.
         first_query: which prompt rows the guide map counts.
@@ -37,7 +38,7 @@ class Cascade:
     small: Callable[[], Engine]
     large: Callable[[], Engine]
     exit: ExitPolicy
-    method: TokenReducer | None
+    method: Method
     schedule: Callable[[int], Schedule]
     guide_tokens: int | None = None
     first_query: FirstQuery = "text"
@@ -47,7 +48,7 @@ class Cascade:
     @property
     def needs_small(self) -> bool:
         """Whether anybody wants the small model's opinion: the exit policy, or the method its guide map."""
-        return self.exit.needs_draft or (self.method is not None and Evidence.GUIDE_MAP in self.method.needs)
+        return self.exit.needs_draft or Evidence.GUIDE_MAP in self.method.needs or not self.method.asks_large
 
     def answer(
         self,
@@ -64,7 +65,7 @@ class Cascade:
             verdicts = list(self.judge(small, watch))
         drafts = [None] * len(questions) if small is None else small.drafts
         answers: list[Answer | None] = [
-            _exit_answer(draft, verdict, watch, streamer) if draft and verdict and verdict.exit else None
+            _exit_answer(draft, verdict, watch, streamer) if draft and self._stands(verdict) else None
             for draft, verdict in zip(drafts, verdicts, strict=True)
         ]
         unsure = [row for row, answer in enumerate(answers) if answer is None]
@@ -75,6 +76,9 @@ class Cascade:
                 answers[row] = _with_draft(reply, drafts[row], verdicts[row])
         return [answer for answer in answers if answer is not None]
 
+    def _stands(self, verdict: Verdict | None) -> bool:
+        return not self.method.asks_large or (verdict is not None and verdict.exit)
+
     def look(self, questions: Sequence[Question], sampling: Sampling, watch: Stopwatch) -> GuidePass:
         """The small model's drafts and guide maps."""
         with watch.stage("small_load"):
@@ -84,7 +88,7 @@ class Cascade:
             small.check_context(inputs.layouts, sampling)
         with watch.stage("small_encode"):
             prompt = small.embed(inputs)
-        return run_guide(small, prompt, sampling, self.guide_tokens, self.first_query, watch)
+        return run_guide(small, prompt, sampling, self.guide_tokens, self.first_query, watch, self._map_form)
 
     def judge(self, small: GuidePass, watch: Stopwatch) -> list[Verdict]:
         """The exit policy's verdict on every draft."""
@@ -107,26 +111,33 @@ class Cascade:
         with watch.stage("large_load"):
             large = self.large()
         with watch.stage("large_prepare"):
-            inputs = large.prepare(questions, self.max_tiles)
+            schedule = self.schedule(large.n_layers)
+            inputs = large.prepare(questions, self.max_tiles, schedule.picture)
             large.check_context(inputs.layouts, sampling)
-            plan = self._plan(large, inputs.layouts, guides, [_seed(sampling.seed, question) for question in questions])
+            plan = self._plan(
+                schedule, inputs.layouts, guides, [_seed(sampling.seed, question) for question in questions]
+            )
         with watch.stage("large_encode"):
-            prompt = large.embed(inputs)
+            prompt = large.embed(inputs, Evidence.VISION in self.method.needs)
+        if plan is not None and Evidence.OWN_MAP in self.method.needs:
+            with watch.stage("large_own_map"):
+                own = run_guide(large, prompt, sampling, self.guide_tokens, self.first_query, form=self._map_form)
+            plan = replace(plan, guide=[draft.guide.scores for draft in own.drafts])
         with watch.stage("large_prefill"):
             prefilled = large.prefill(prompt, plan)
         with watch.stage("large_decode"):
             generated = large.decode(prefilled, sampling, streamer=streamer)
         seconds = {**watch.seconds, "total": watch.total()}
         answers = []
-        for row, layout in enumerate(inputs.layouts):
+        for row, (layout, n_visual) in enumerate(zip(inputs.layouts, inputs.n_unshrunk, strict=True)):
             text, kept = large.text(generated.tokens[row]), tuple(prefilled.kept[row].tolist())
-            schedule = Schedule() if plan is None else plan.schedule
+            per_layer = prefilled.kept_per_layer(row)
             trace = Trace(
                 seconds=seconds,
-                n_visual=layout.n_visual,
+                n_visual=n_visual,
                 n_kept=len(kept),
-                average_retention=schedule.average_retention(large.n_layers, layout.n_visual),
-                kept_per_layer=prefilled.kept_per_layer(row),
+                average_retention=sum(per_layer) / (len(per_layer) * n_visual) if n_visual else 1.0,
+                kept_per_layer=per_layer,
                 large_answer=text,
                 kept=kept,
                 layout=layout,
@@ -134,19 +145,27 @@ class Cascade:
             answers.append(Answer(text, "large", trace))
         return answers
 
+    @property
+    def _map_form(self) -> MapForm:
+        return self.method.map_form if isinstance(self.method, TokenReducer) else MapForm()
+
     def _plan(
-        self, large: Engine, layouts: Sequence[VisualLayout], guides: Sequence[GuideMap] | None, seeds: Sequence[int]
+        self,
+        schedule: Schedule,
+        layouts: Sequence[VisualLayout],
+        guides: Sequence[GuideMap] | None,
+        seeds: Sequence[int],
     ) -> Plan | None:
-        if self.method is None:
+        if not isinstance(self.method, TokenReducer):
             return None
         scores = None
         if Evidence.GUIDE_MAP in self.method.needs:
             assert guides is not None, "needs_small says that the method wants them"
             scores = [g.layout.resample(g.scores, onto=layout) for g, layout in zip(guides, layouts, strict=True)]
-        return Plan(self.schedule(large.n_layers), self.method, scores, seeds)
+        return Plan(schedule, self.method, scores, seeds)
 
 
-def _exit_answer(draft: Draft, verdict: Verdict, watch: Stopwatch, streamer: BaseStreamer | None) -> Answer:
+def _exit_answer(draft: Draft, verdict: Verdict | None, watch: Stopwatch, streamer: BaseStreamer | None) -> Answer:
     """The draft as the answer: the large model was not called."""
     if streamer is not None:
         _stream_draft(streamer, draft)
@@ -155,7 +174,7 @@ def _exit_answer(draft: Draft, verdict: Verdict, watch: Stopwatch, streamer: Bas
         n_visual=draft.guide.layout.n_visual,
         n_kept=0,
         average_retention=0.0,
-        verdict=verdict,
+        verdict=replace(verdict, exit=True) if verdict else None,
         small_answer=draft.text,
         draft_complete=draft.complete,
         layout=draft.guide.layout,

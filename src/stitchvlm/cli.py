@@ -6,9 +6,13 @@ import typer
 
 from stitchvlm import __version__
 from stitchvlm.commands.ask import ask
+from stitchvlm.commands.calibrate import calibrate
 from stitchvlm.commands.checks import golden, verify
+from stitchvlm.commands.compare import compare
 from stitchvlm.commands.demo import demo
 from stitchvlm.commands.evaluate import evaluate
+from stitchvlm.commands.methods import methods
+from stitchvlm.commands.report import report
 from stitchvlm.commands.shell import Shell
 from stitchvlm.commands.train import train
 
@@ -23,6 +27,10 @@ app = typer.Typer(
 app.command("ask")(ask)
 app.command("demo")(demo)
 app.command("eval")(evaluate)
+app.command("compare")(compare)
+app.command("report")(report)
+app.command("calibrate")(calibrate)
+app.command("methods")(methods)
 app.command("golden")(golden)
 app.command("verify")(verify)
 app.command("train")(train)

@@ -5,7 +5,7 @@ transformers model.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -13,14 +13,15 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.generation.streamers import BaseStreamer
 
-from stitchvlm.attention import AttentionTap, visible_mask
+from stitchvlm.attention import AttentionTap, Tap, visible_mask, weighted_mask
+from stitchvlm.evidence import check_collected, collect, listener
 from stitchvlm.families.base import VLM, Inputs, Prompt, pad_left
 from stitchvlm.layout import VisualLayout
-from stitchvlm.methods.base import ReductionView, TokenReducer
+from stitchvlm.methods import TokenReducer
 from stitchvlm.records import Question
 from stitchvlm.reduction import TokenStream
 from stitchvlm.sampling import Sampling, TokenPicker
-from stitchvlm.schedule import Schedule
+from stitchvlm.schedule import Schedule, Shrink
 from stitchvlm.shapes import Float, Int
 
 
@@ -44,12 +45,14 @@ class LayerSpan:
     Attributes:
         index: places of the tokens in the unpruned prompt, -1 on padding.
         n_visual: per row how many of them are visual.
+        size: how many tokens each one stands for; None where all stand for themselves.
     """
 
     layers: range
     index: Int[Tensor, "batch keys"]
     padded: bool
     n_visual: tuple[int, ...]
+    size: Float[Tensor, "batch keys"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,14 +96,22 @@ class Engine:
     def n_layers(self) -> int:
         return len(self.decoder.layers)
 
-    def prepare(self, questions: Sequence[Question], max_tiles: int | None = None) -> Inputs:
-        """Questions to token ids, tiles and layouts."""
-        return self.vlm.family.prepare(self.vlm, questions, max_tiles)
+    def prepare(self, questions: Sequence[Question], max_tiles: int | None = None, to: Shrink | None = None) -> Inputs:
+        """Questions to token ids, tiles and layouts, every picture shrunk as ``to`` says."""
+        return self.vlm.family.prepare(self.vlm, questions, max_tiles, to)
 
     @torch.inference_mode()
-    def embed(self, inputs: Inputs) -> Prompt:
-        """The vision encoder and the embeddings: a prompt that can enter layer 0."""
-        return self.vlm.family.embed(self.vlm, inputs, self.vlm.family.encode(self.vlm, inputs))
+    def embed(self, inputs: Inputs, show_vision: bool = False) -> Prompt:
+        """The vision encoder and the embeddings: a prompt that can enter layer 0.
+
+        Args:
+            show_vision: let the vision encoder say what it attended to, for methods that need it.
+        """
+        family = self.vlm.family
+        if not show_vision:
+            return family.embed(self.vlm, inputs, family.encode(self.vlm, inputs))
+        visual, vision = family.encode_and_show(self.vlm, inputs)
+        return replace(family.embed(self.vlm, inputs, visual), vision=vision)
 
     @torch.inference_mode()
     def prefill(self, prompt: Prompt, plan: Plan | None = None, tap: AttentionTap | None = None) -> Prefilled:
@@ -178,36 +189,43 @@ class Engine:
     ) -> tuple[TokenStream, tuple[LayerSpan, ...], tuple[Int[Tensor, " _n_keep"], ...]]:
         """The stream after all layers and reductions, the spans of layers between them, and what stayed to the end."""
         present = tuple(torch.arange(layout.n_visual) for layout in prompt.layouts)
-        spans, start, n_longest = [], 0, max(stream.lengths)
+        spans, start, n_longest, heard = [], 0, max(stream.lengths), None
         for layer, n_keep in [*self._steps(prompt, plan), (self.n_layers, None)]:
             if layer > start:
-                spans.append(
-                    LayerSpan(range(start, layer), stream.index, stream.padded, tuple(len(row) for row in present))
-                )
-                stream = self._run(stream, cache, spans[-1].layers, n_longest, tap)
+                if plan is not None and n_keep is not None:
+                    heard = listener(plan.reducer, prompt, stream, layer - 1, self.decoder.windows[layer - 1])
+                n_visual = tuple(len(row) for row in present)
+                spans.append(LayerSpan(range(start, layer), stream.index, stream.padded, n_visual, stream.size))
+                stream = self._run(stream, cache, spans[-1].layers, n_longest, heard or tap)
             if plan is not None and n_keep is not None:
-                view = ReductionView(
-                    prompt.layouts, present, layer, plan.guide, plan.seeds or range(len(prompt.layouts))
-                )
+                seeds = plan.seeds or range(len(present))
+                view = collect(plan.reducer, prompt, stream, present, layer, heard, plan.guide, seeds)
                 reduction = plan.reducer.reduce(view, n_keep)
-                stream, present, start = reduction.apply(stream, present), reduction.kept, layer
+                stream, present, start, heard = reduction.apply(stream, present), reduction.kept, layer, None
         return stream, tuple(spans), present
 
     def _steps(self, prompt: Prompt, plan: Plan | None) -> list[tuple[int, tuple[int, ...]]]:
-        """(layer, tokens to keep per row) of every step; layers depend on the model only, so rows agree on them."""
-        if plan is None:
+        """(layer, tokens to keep per row) of every step; layers depend on the model only, so rows agree on them.
+
+        Raises:
+            ValueError: if the plan does not fit the model, or its method wants to see what nobody has collected.
+        """
+        if plan is None or not plan.schedule.steps:
             return []
+        check_collected(plan.reducer, prompt, plan.guide)
         rows = [plan.schedule.resolve(self.n_layers, layout.n_visual) for layout in prompt.layouts]
+        for layer, _ in rows[0]:
+            plan.reducer.check_layer(layer)
         return [(steps[0][0], tuple(n_keep for _, n_keep in steps)) for steps in zip(*rows, strict=True)]
 
     def _run(
-        self, stream: TokenStream, cache: DynamicCache | None, layers: range, n_longest: int, tap: AttentionTap | None
+        self, stream: TokenStream, cache: DynamicCache | None, layers: range, n_longest: int, tap: Tap | None
     ) -> TokenStream:
         """The stream after ``layers``, whose caches are still empty; ``n_longest`` is the longest row before any reduction.
 
         Without padding and windows the mask is None, which lets SDPA take its causal flash kernels.
         """
-        masks = self._masks(layers, stream.padded, n_longest, stream.index, lambda: stream.index)
+        masks = self._masks(layers, stream.padded, n_longest, stream.index, lambda: stream.index, stream.size)
         return stream.with_hidden(self.decoder.run(stream, cache, layers, masks, tap))
 
     def _masks(
@@ -217,12 +235,23 @@ class Engine:
         n_longest: int,
         query_index: Int[Tensor, "batch queries"],
         key_index: Callable[[], Tensor],
+        size: Float[Tensor, "batch some_keys"] | None = None,
     ) -> dict[int | None, Tensor | None]:
-        """One mask per window in use, None where it would hide nothing; places of keys are only worked out where needed."""
-        return {
-            window: visible_mask(query_index, key_index(), window) if padded or _cuts(window, n_longest) else None
+        """One mask per window in use, None where it would hide nothing; places of keys are only worked out where needed.
+
+        Where tokens stand for several, ``size`` of the first keys (the rest stand for themselves), the masks are added to
+        the logits and weigh the keys by it.
+        """
+        masks = {
+            window: visible_mask(query_index, key_index(), window)
+            if padded or size is not None or _cuts(window, n_longest)
+            else None
             for window in {self.decoder.windows[layer] for layer in layers}
         }
+        if size is None:
+            return masks
+        dtype = self.vlm.model.dtype
+        return {window: weighted_mask(mask, size).to(dtype) for window, mask in masks.items() if mask is not None}
 
     def _step(
         self, prefilled: Prefilled, tokens: Int[Tensor, " batch"], step: int, tap: AttentionTap | None
@@ -241,7 +270,7 @@ class Engine:
         for span in prefilled.spans:
             n_longest = max(prompt.stream.lengths) + step + 1
             keys = partial(torch.cat, [span.index, answer_index], dim=1)
-            masks = self._masks(span.layers, span.padded, n_longest, stream.index, keys)
+            masks = self._masks(span.layers, span.padded, n_longest, stream.index, keys, span.size)
             stream = stream.with_hidden(self.decoder.run(stream, prefilled.cache, span.layers, masks, tap))
         return self.decoder.logits(stream.hidden)[:, 0]
 

@@ -7,3 +7,11 @@ A plain ``ValueError`` means that the request cannot be served as it was made: a
 
 class DataError(ValueError):
     """Something outside the program cannot be used: a broken picture, corrupt weights, a torn file."""
+
+
+class NoPromiseError(ValueError):
+    """The recorded questions do not bear what an exit was asked to promise."""
+
+
+class UnreachableError(ValueError):
+    """A method cannot come down to the asked share of visual tokens on a model of so many layers."""

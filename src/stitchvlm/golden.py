@@ -18,8 +18,9 @@ from stitchvlm.errors import DataError
 from stitchvlm.exits import SmallEarlyExit
 from stitchvlm.families.base import VLM, Inputs, Prompt
 from stitchvlm.families.checkpoint import read_json
-from stitchvlm.families.internvl import InternVL, tap_language_model, tiled_layout
+from stitchvlm.families.internvl import InternVL, tap_language_model
 from stitchvlm.families.internvl2_checkpoint import load_model
+from stitchvlm.families.tiles import tiled_layout
 from stitchvlm.files import replace_file
 from stitchvlm.guide import GuidePass, run_guide
 from stitchvlm.layout import VisualLayout
@@ -114,7 +115,7 @@ def _inputs(ids: Tensor, pixels: Tensor, settings: dict[str, Any]) -> Inputs:
     side = int(settings["num_image_token_per_tile"] ** 0.5)
     grids = [(1, 1)] * pixels.shape[0]
     layout = tiled_layout(index, grids, side, [(side, side)] * len(grids), n_tokens=len(ids))
-    return Inputs((ids,), pixels, (layout,))
+    return Inputs((ids,), (pixels,), (layout,), (layout.n_visual,))
 
 
 def _visual_embeddings(prompt: Prompt) -> Tensor:

@@ -11,6 +11,7 @@ from stitchvlm.attention import AttentionTap
 from stitchvlm.engine import Engine, Plan
 from stitchvlm.errors import DataError
 from stitchvlm.families.base import Prompt
+from stitchvlm.maps import MapForm
 from stitchvlm.methods import Guided
 from stitchvlm.records import Draft, GuideMap
 from stitchvlm.sampling import Sampling
@@ -78,6 +79,7 @@ def run_guide(
     guide_tokens: int | None = None,
     first_query: FirstQuery = "text",
     watch: Stopwatch | None = None,
+    form: MapForm = MapForm(),  # noqa: B008 (it is frozen)
 ) -> GuidePass:
     """Draft an answer greedily and collect the guide map on the way (arXiv 2412.03324, equations 1 to 3).
 
@@ -85,6 +87,7 @@ def run_guide(
         sampling: of the answer that is wanted; the draft takes its length limits and stays greedy.
         guide_tokens: a tighter limit for the draft alone. A draft that it cuts short can only guide.
         first_query: which prompt rows count.
+        form: which attention counts in the map.
 
     Raises:
         ValueError: if ``first_query`` is none of these.
@@ -95,7 +98,10 @@ def run_guide(
     watch = watch or Stopwatch()
     limit = min(sampling.max_new_tokens, guide_tokens or sampling.max_new_tokens)
     greedy = replace(sampling, temperature=0.0, max_new_tokens=limit)
-    tap = AttentionTap(prompt.stream, counted_rows(prompt, first_query), engine.decoder.windows)
+    counted = counted_rows(prompt, first_query)
+    if form.rows in ("generated", "answer"):
+        counted[:, : -1 if form.rows == "answer" else None] = False
+    tap = AttentionTap(prompt.stream, counted, engine.decoder.windows, form)
     with watch.stage("small_prefill"):
         prefilled = engine.prefill(prompt, tap=tap)
     with watch.stage("small_decode"):

@@ -99,6 +99,16 @@ def heat(guide: GuideMap, size: tuple[int, int], number: int = 0) -> np.ndarray:
     return (density / top).clip(0, 1)
 
 
+def draw_heat(guide: GuideMap, picture: Image.Image, number: int = 0) -> Image.Image:
+    """The picture in grey under the colours of :func:`heat`."""
+    values = Image.fromarray((heat(guide, picture.size, number) * 255).astype(np.uint8))
+    values = values.filter(ImageFilter.GaussianBlur(max(picture.size) / 160))
+    colours = Image.fromarray(_heat_table()[np.asarray(values)])
+    strength = values.point(lambda value: int(70 + value * 0.6))
+    dark = ImageOps.grayscale(picture).point(lambda value: int(value * 0.45)).convert("RGB")
+    return Image.composite(colours, dark, strength)
+
+
 def _kept_panel(answer: Answer, picture: Image.Image, number: int) -> Image.Image:
     trace, shown = answer.trace, _fit(picture)
     if trace.kept is None or trace.layout is None:
@@ -113,14 +123,7 @@ def _kept_panel(answer: Answer, picture: Image.Image, number: int) -> Image.Imag
 
 
 def _guide_panel(guide: GuideMap, picture: Image.Image, number: int) -> Image.Image:
-    shown = _fit(picture)
-    values = Image.fromarray((heat(guide, shown.size, number) * 255).astype(np.uint8))
-    values = values.filter(ImageFilter.GaussianBlur(max(shown.size) / 160))
-    colours = Image.fromarray(_heat_table()[np.asarray(values)])
-    strength = values.point(lambda value: int(70 + value * 0.6))
-    dark = ImageOps.grayscale(shown).point(lambda value: int(value * 0.45)).convert("RGB")
-    heated = Image.composite(colours, dark, strength)
-    panel = _panel("Where the small model looked", heated, ["", ""])
+    panel = _panel("Where the small model looked", draw_heat(guide, _fit(picture), number), ["", ""])
     _colour_bar(panel, top=panel.height - 40)
     return panel
 

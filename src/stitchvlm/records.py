@@ -97,9 +97,10 @@ class Trace:
 
     Attributes:
         seconds: wall time per stage, and ``total``. Stages of a batch are those of the whole batch.
-        n_visual: visual tokens of the question in the model that answered.
+        n_visual: visual tokens of the question in the model that answered, its pictures at full size.
         n_kept: visual tokens left after the large model's last reduction; 0 where it was not called.
-        average_retention: share of (layer, visual token) pairs that the large model computed; 0 where it was not called.
+        average_retention: share of (layer, visual token) pairs, pictures at full size, that the large model computed; 0 where
+            it was not called.
         kept_per_layer: visual tokens in each of the large model's layers; empty where it was not called.
         verdict: what the exit policy said; None where no small model ran.
         small_answer: the small model's text; None where it did not run.

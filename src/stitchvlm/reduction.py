@@ -21,6 +21,8 @@ class TokenStream:
         index: place of each token in its own unpadded prompt before anything left; -1 on padding.
         ordinal: number of the visual token in its row's layout; -1 for text and padding.
         lengths: real tokens per row, known on the host so that no device has to be asked.
+        size: how many tokens each one stands for, which its attention is then weighted by; None where all stand for
+            themselves.
     """
 
     hidden: Float[Tensor, "batch length width"]
@@ -28,6 +30,7 @@ class TokenStream:
     index: Int[Tensor, "batch length"]
     ordinal: Int[Tensor, "batch length"]
     lengths: tuple[int, ...]
+    size: Float[Tensor, "batch length"] | None = None
 
     @property
     def padded(self) -> bool:
@@ -50,6 +53,7 @@ class TokenStream:
             index=self.index.gather(1, place).masked_fill(padding_mask, -1),
             ordinal=self.ordinal.gather(1, place).masked_fill(padding_mask, -1),
             lengths=lengths,
+            size=None if self.size is None else self.size.gather(1, place),
         )
 
     def append(self, other: "TokenStream") -> "TokenStream":
@@ -61,8 +65,23 @@ class TokenStream:
             index=index,
             ordinal=torch.cat([self.ordinal, other.ordinal], dim=1),
             lengths=tuple(a + b for a, b in zip(self.lengths, other.lengths, strict=True)),
+            size=None
+            if self.size is None
+            else torch.cat([self.size, torch.ones_like(other.index, dtype=torch.float32)], 1),
         )
         return joined.select(index >= 0, joined.lengths) if self.padded or other.padded else joined
+
+
+@dataclass(frozen=True, eq=False)
+class Merge:
+    """States that flow together in one row: the new state of a target is the weighted sum of its sources.
+
+    A target that should keep a part of its own state is named among its sources. Ordinals throughout.
+    """
+
+    source: Int[Tensor, " n_flows"]
+    target: Int[Tensor, " n_flows"]
+    weight: Float[Tensor, " n_flows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +90,13 @@ class Reduction:
 
     Attributes:
         kept: per row the ordinals that stay, ascending.
+        merges: per row what flows together before the others leave; None where tokens are only dropped.
+        proportional: whether a token's attention is weighted from now on by how many it stands for.
     """
 
     kept: tuple[Int[Tensor, " _n_keep"], ...]
+    merges: tuple[Merge, ...] | None = None
+    proportional: bool = False
 
     @classmethod
     def top(
@@ -100,6 +123,8 @@ class Reduction:
 
     def apply(self, stream: TokenStream, present: Sequence[Int[Tensor, " _n_present"]]) -> TokenStream:
         """The stream without those of the ``present`` visual tokens that do not stay; positions are untouched."""
+        if self.merges is not None:
+            stream = self._merge(stream)
         n_ordinals = 1 + max((int(row[-1]) for row in present if len(row)), default=-1)
         device = stream.ordinal.device
         stays = torch.zeros(len(self.kept), n_ordinals + 1, dtype=torch.bool, device=device)
@@ -113,3 +138,30 @@ class Reduction:
             for length, before, after in zip(stream.lengths, present, self.kept, strict=True)
         )
         return stream.select(stay_mask, lengths)
+
+    def _merge(self, stream: TokenStream) -> TokenStream:
+        """The same tokens with merged states, and sizes where attention is to be proportional to them."""
+        assert self.merges is not None
+        hidden = stream.hidden.clone()
+        size = stream.size
+        if self.proportional:
+            size = torch.ones_like(stream.index, dtype=torch.float32) if size is None else size.clone()
+        for row, merge in enumerate(self.merges):
+            if not len(merge.target):
+                continue
+            ordinals = stream.ordinal[row].cpu()
+            place_of = torch.full((int(ordinals.max()) + 1,), -1)
+            place_of[ordinals[ordinals >= 0]] = (ordinals >= 0).nonzero()[:, 0]
+            source, target = (
+                place_of[merge.source.cpu()].to(hidden.device),
+                place_of[merge.target.cpu()].to(hidden.device),
+            )
+            weight = merge.weight.to(hidden.device, torch.float32)[:, None]
+            flows = torch.zeros_like(hidden[row], dtype=torch.float32)
+            flows.index_add_(0, target, weight * stream.hidden[row, source].float())
+            hidden[row, target] = flows[target].to(hidden.dtype)
+            if self.proportional and size is not None:
+                before, total = size[row].clone(), torch.zeros_like(size[row])
+                total.index_add_(0, target.to(size.device), before[source.to(size.device)])
+                size[row, target.to(size.device)] = total[target.to(size.device)]
+        return replace(stream, hidden=hidden, size=size)

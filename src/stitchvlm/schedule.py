@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
+from stitchvlm.errors import UnreachableError
+
 
 @dataclass(frozen=True)
 class PruneStep:
@@ -32,10 +34,29 @@ class PruneStep:
 
 
 @dataclass(frozen=True)
+class Shrink:
+    """Pictures are made smaller before any layer, to the share ``share`` of their visual tokens.
+
+    Vision encoders work on whole grids, so that few shares can be met.
+
+    Attributes:
+        larger: take the grid that is not below the share, not the one that is not above it.
+    """
+
+    share: float
+    larger: bool = False
+
+
+@dataclass(frozen=True)
 class Schedule:
-    """The reductions of one run in the order of their layers; no steps means that every visual token stays throughout."""
+    """The reductions of one run in the order of their layers; no steps means that every visual token stays throughout.
+
+    Attributes:
+        picture: how the picture itself is shrunk before any layer; None leaves it as it is.
+    """
 
     steps: tuple[PruneStep, ...] = ()
+    picture: Shrink | None = None
 
     @classmethod
     def single(cls, keep: float, layer: int | float) -> "Schedule":
@@ -61,6 +82,63 @@ class Schedule:
             return cls()
         layer = int(n_layers * (1 - math.sqrt(1 - keep)))
         return cls.single(min(1.0, (keep * n_layers - layer) / (n_layers - layer)), layer)
+
+    @classmethod
+    def shrunk(cls, keep: float, larger: bool = False) -> "Schedule":
+        """No reduction at any layer: the picture itself is shrunk to the share ``keep`` of its visual tokens."""
+        check_keep(keep)
+        return cls(picture=Shrink(keep, larger) if keep < 1 else None)
+
+    @classmethod
+    def from_layer(cls, keep: float, n_layers: int, layer: int, method: str) -> "Schedule":
+        """Everything up to ``layer``, and from there on the share that makes ``keep`` on average over all layers.
+
+        Raises:
+            UnreachableError: if the layers before ``layer`` alone are more than that.
+            ValueError: if ``keep`` is not in (0, 1], or there is no such layer.
+        """
+        check_keep(keep)
+        PruneStep(layer, keep).layer(n_layers)
+        share = (keep * n_layers - layer) / (n_layers - layer)
+        if share < 0:
+            raise UnreachableError(
+                f"{method} keeps everything up to layer {layer}, which is {layer / n_layers:.1%} of {n_layers} layers: "
+                f"it cannot come down to {keep:.1%} on average; ask for more, or give it a lower layer"
+            )
+        return cls((PruneStep(layer, share),))
+
+    @classmethod
+    def pyramid(cls, keep: float, n_layers: int, stages: int, ratio: float) -> "Schedule":
+        """Stages in which the shares 1, ``ratio``, ``ratio``², … stay, together ``keep`` on average over all layers.
+
+        Stages are of equal depth where that meets the average; below it the first one is shortened, above it lengthened.
+        What whole layers cannot meet is met by multiplying all shares but the first.
+
+        Raises:
+            UnreachableError: if one full layer alone is more than ``keep``.
+            ValueError: if there are fewer layers than stages.
+        """
+        check_keep(keep)
+        if n_layers < stages:
+            raise ValueError(f"a pyramid of {stages} stages needs as many layers, and the model has {n_layers}")
+        if keep == 1:
+            return cls()
+        shares = [ratio**k for k in range(1, stages)]
+        mean = sum(shares) / len(shares)
+        first = min(n_layers - len(shares), max(1, int(n_layers * max(0.0, keep - mean) / (1 - mean))))
+        starts = [first + (n_layers - first) * k // len(shares) for k in range(len(shares))]
+        while True:
+            ends = [*starts[1:], n_layers]
+            weight = sum((end - start) * share for start, end, share in zip(starts, ends, shares, strict=True))
+            factor = (keep * n_layers - starts[0]) / weight
+            if factor * shares[0] <= 1:
+                break
+            starts, shares = starts[1:], shares[1:]  # a stage that would keep more than everything joins the first
+        if factor < 0:
+            raise UnreachableError(
+                f"a pyramid on {n_layers} layers cannot come down to {keep:.1%} on average: ask for more"
+            )
+        return cls(tuple(PruneStep(start, factor * share) for start, share in zip(starts, shares, strict=True)))
 
     def resolve(self, n_layers: int, n_visual: int) -> tuple[tuple[int, int], ...]:
         """``(layer, n_keep)`` of every step on a model of ``n_layers`` and a prompt of ``n_visual`` visual tokens.

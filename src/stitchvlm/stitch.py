@@ -9,11 +9,13 @@ from transformers.generation.streamers import BaseStreamer
 
 from stitchvlm.cascade import Cascade
 from stitchvlm.engine import Engine
-from stitchvlm.exits import ExitPolicy, parse_exit
+from stitchvlm.exits import CalibratedExit, ExitPolicy, parse_exit
 from stitchvlm.families import check_checkpoint, load_vlm, text_layers, usable_device
+from stitchvlm.families.fingerprint import fingerprint
 from stitchvlm.guide import FirstQuery, GuidePass
 from stitchvlm.images import load_image
-from stitchvlm.methods import Guided, TokenReducer, make_method
+from stitchvlm.methods import Evidence, Guided, LargeAlone, Method, TokenReducer, make_method
+from stitchvlm.methods.options import options_of
 from stitchvlm.models import pair_path, recommended_exit
 from stitchvlm.records import Answer, Question
 from stitchvlm.sampling import Sampling
@@ -44,7 +46,7 @@ class Stitch:
         *,
         keep: float | str = 0.09,
         layer: int | None = None,
-        method: str | TokenReducer | None = "guided",
+        method: str | Method | None = "guided",
         exit: float | str | ExitPolicy | None = None,
         device: str | None = None,
         small_device: str | None = None,
@@ -61,12 +63,12 @@ class Stitch:
         """Load both models; without ``small`` and ``large`` the embedded pair.
 
         Args:
-            small: hub id or folder of the guide.
-            large: hub id or folder of the model that answers.
+            small: hub id or folder of the guide; may be left out where only the large model is asked.
+            large: hub id or folder of the model that answers; may be left out where only the small one is asked.
             keep: the share of visual tokens that stays, averaged over the large model's layers; with ``layer`` given, the
                 share that stays from that layer on.
             layer: decoder layer (from 0) before which tokens leave.
-            method: name of a method, a method object, or None to keep all visual tokens.
+            method: name of a method, or a method object with options of its own; None is the large model alone.
             exit: a threshold in [0, 1], ``"never"``, ``"always"`` or a policy. None takes the embedded pair's own
                 recommendation for guided answers, and ``"never"`` for everything else.
             device: where the large model runs; None takes CUDA if there is any.
@@ -84,25 +86,30 @@ class Stitch:
         Raises:
             ValueError: if a setting or a checkpoint cannot be used; the message names it and the way out.
         """
-        if (small is None) != (large is None):
-            raise ValueError("give both --small and --large, or neither for the embedded pair")
+        reducer = LargeAlone() if method is None else make_method(method) if isinstance(method, str) else method
         if exit is None:
-            exit = default_exit(method, embedded=small is None)
-        if small is None or large is None:
-            small, large = str(pair_path("small")), str(pair_path("large"))
+            exit = default_exit(reducer, embedded=small is None and large is None)
         policy = exit if isinstance(exit, ExitPolicy) else parse_exit(exit)
-        reducer = make_method(method) if isinstance(method, str) else method
+        small, large = _pair(small, large, reducer, policy)
         if max_tiles is not None and max_tiles < 1:
             raise ValueError(f"max_tiles must be at least 1, not {max_tiles}")
         if guide_tokens is not None and guide_tokens < 1:
             raise ValueError(f"guide_tokens must be at least 1, not {guide_tokens}")
-        schedule = _schedule(parse_keep(keep), layer)
+        if guide_tokens is not None and not reducer.asks_large:
+            raise ValueError(
+                f"guide_tokens cuts drafts short, and with {reducer.name} they are the answers: leave it out"
+            )
+        schedule = _schedule(reducer, parse_keep(keep), layer)
         dtype = parse_dtype(dtype)
         if device_map is None:
             usable_device(device)
-        depth = text_layers(check_checkpoint(large))
-        schedule(depth).resolve(depth, 1)
+        depth = text_layers(check_checkpoint(large, reducer))
+        check_steps(reducer, schedule(depth), depth)
         check_checkpoint(small)
+        if isinstance(policy, CalibratedExit):
+            way = {"method": reducer.name, "options": options_of(reducer)}
+            way |= {"keep": parse_keep(keep), "layer": layer, "max_tiles": max_tiles}
+            policy.check(way | {"small": fingerprint(small), "large": fingerprint(large)})
         small_engine = cache(lambda: Engine(load_vlm(small, dtype, small_device or device)))
         large_engine = cache(lambda: Engine(load_vlm(large, dtype, device, device_map)))
         cascade = Cascade(
@@ -118,7 +125,7 @@ class Stitch:
         )
         if cascade.needs_small:
             small_engine()
-        if not lazy_large:
+        if not lazy_large and reducer.asks_large:
             large_engine()
         return cls(cascade, sampling or Sampling(), trace)
 
@@ -201,13 +208,41 @@ def _picture_of(part: dict[str, Any]) -> Any:
     return picture
 
 
-def _schedule(keep: float, layer: int | None) -> Callable[[int], Schedule]:
-    if layer is not None and layer < 0:
+def _pair(small: str | None, large: str | None, method: Method, exit: ExitPolicy) -> tuple[str, str]:
+    """Both checkpoints; one that nobody asks may be left out, and the other one's name fills its place.
+
+    Raises:
+        ValueError: if a model is missing.
+    """
+    if small is None and large is None:
+        return str(pair_path("small")), str(pair_path("large"))
+    if small is None and large is not None and not exit.needs_draft and Evidence.GUIDE_MAP not in method.needs:
+        small = large
+    if large is None and not method.asks_large:
+        large = small
+    if small is None or large is None:
+        raise ValueError("give both --small and --large, or neither for the embedded pair")
+    return small, large
+
+
+def _schedule(method: Method, keep: float, layer: int | None) -> Callable[[int], Schedule]:
+    """The method's own way to an average, or the share that is kept from a given layer on."""
+    if layer is None:
+        return partial(method.schedule, keep)
+    if layer < 0:
         raise ValueError(f"layer must be 0 or more, not {layer}")
-    return partial(Schedule.for_average, keep) if layer is None else lambda n_layers: Schedule.single(keep, layer)
+    literal = method.schedule_at(keep, layer)
+    return lambda n_layers: literal
 
 
-def default_exit(method: str | TokenReducer | None, embedded: bool) -> float | str:
+def check_steps(method: Method, schedule: Schedule, n_layers: int) -> None:
+    """Raise a ValueError if a model of so many layers cannot be run so by this method."""
+    for layer, _ in schedule.resolve(n_layers, 1):
+        if isinstance(method, TokenReducer):
+            method.check_layer(layer)
+
+
+def default_exit(method: str | Method | None, embedded: bool) -> float | str:
     """The exit of somebody who asks for none: the embedded pair's own threshold where it guides, else never."""
     guided = method == "guided" or isinstance(method, Guided)
     recommended = recommended_exit() if embedded and guided else None

@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from stitchvlm.cli import app
@@ -37,6 +38,27 @@ def test_more_questions_go_into_the_same_file(evaluate, tmp_path):
     told = json.loads(evaluate(out, "--n", "4", "--json").stdout)
     assert told["all"]["n"] == 4 and out.read_bytes().startswith(before)
     assert json.loads(evaluate(out, "--n", "3", "--json").stdout)["all"]["n"] == 3
+
+
+def test_the_difference_from_the_large_model_alone(evaluate, tmp_path):
+    alone, random = tmp_path / "alone.jsonl", tmp_path / "random.jsonl"
+    evaluate(alone, "--n", "3", "--method", "large-alone")
+    told = json.loads(evaluate(random, "--n", "2", "--method", "random", "--against", str(alone), "--json").stdout)
+    assert told["all"]["difference"]["n"] == 2 and told["problems"] == []
+    assert (
+        "against the large model alone"
+        in evaluate(random, "--n", "2", "--method", "random", "--against", str(alone)).stdout
+    )
+    other = evaluate(tmp_path / "r.jsonl", "--n", "1", "--against", str(random))
+    assert other.exit_code == 2 and "not large-alone on scenes" in other.stderr
+    assert "no file" in evaluate(tmp_path / "r.jsonl", "--n", "1", "--against", str(tmp_path / "none")).stderr
+
+
+def test_peak_memory_is_told_where_it_was_asked_for(evaluate, tmp_path, monkeypatch):
+    monkeypatch.setattr("stitchvlm.evaluation.memory.peak_memory", lambda *_: {"resident": 512.0})
+    out = tmp_path / "r.jsonl"
+    assert json.loads(evaluate(out, "--n", "1", "--json").stdout)["memory"] == {}
+    assert json.loads(evaluate(out, "--n", "1", "--json", "--memory").stdout)["memory"] == {"resident": 512.0}
 
 
 def test_other_settings_are_one_sentence(evaluate, tmp_path):
@@ -75,17 +97,17 @@ def test_a_killed_run_goes_on_where_it_stopped(tiny_pair, scenes, tmp_path):
     code = (
         "import pathlib, time\n"
         "from stitchvlm.cli import main\n"
-        "from stitchvlm.evaluation import tasks, runner\n"
+        "from stitchvlm.evaluation import tasks, study\n"
         f"tasks.TASKS['scenes'] = lambda: tasks.load_scenes(pathlib.Path({str(scenes)!r}))\n"
-        "record = runner.Runner.record\n"
-        "runner.Runner.record = lambda self, sample: time.sleep({pause}) or record(self, sample)\n"
+        "record = study.Study._record\n"
+        "study.Study._record = lambda self, *rest: time.sleep({pause}) or record(self, *rest)\n"
         "main()\n"
     )
     options = ["eval", "scenes", "--small", tiny_pair[0], "--large", tiny_pair[1], "--out", str(out), "--json"]
     slow = subprocess.Popen(
         [sys.executable, "-c", code.replace("{pause}", "0.3"), *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    deadline = time.monotonic() + 50
+    deadline = time.monotonic() + 200
     while not (out.exists() and out.read_bytes().count(b"\n") >= 2) and time.monotonic() < deadline:
         time.sleep(0.02)
     slow.kill()
@@ -94,8 +116,40 @@ def test_a_killed_run_goes_on_where_it_stopped(tiny_pair, scenes, tmp_path):
         file.write(b'{"id": "q7", "torn')
     n_before = out.read_bytes().count(b"\n")
     done = subprocess.run(
-        [sys.executable, "-c", code.replace("{pause}", "0"), *options], capture_output=True, timeout=60
+        [sys.executable, "-c", code.replace("{pause}", "0"), *options], capture_output=True, timeout=300
     )
     ids = [json.loads(line)["id"] for line in out.read_text(encoding="utf-8").splitlines()]
     assert done.returncode == 0 and 2 <= n_before < 8 and ids == [f"q{n}" for n in range(8)]
     assert json.loads(done.stdout)["all"]["n"] == 8
+
+
+def test_questions_without_right_answers_are_recorded_and_an_exit_fitted_to_agreement(tiny_pair, tmp_path):
+    lines = []
+    for number in range(5):
+        Image.effect_noise((64, 48), 20 + number).convert("RGB").save(tmp_path / f"{number}.png")
+        lines.append(json.dumps({"image": f"{number}.png", "question": "What?"}))
+    (tmp_path / "q.jsonl").write_text("\n".join(lines))
+    out, pair = tmp_path / "both.jsonl", ["--small", tiny_pair[0], "--large", tiny_pair[1], "--device", "cpu"]
+    command = [
+        "eval",
+        f"folder:{tmp_path / 'q.jsonl'}",
+        *pair,
+        "--max-new-tokens",
+        "4",
+        "--live",
+        "0",
+        "--out",
+        str(out),
+    ]
+    refused = CliRunner().invoke(app, command)
+    assert refused.exit_code == 1 and "5 empty answer" in refused.stderr
+    done = CliRunner(env={"COLUMNS": "120"}).invoke(app, [*command, "--unlabelled"])
+    assert done.exit_code == 0 and "nobody said what is right; small and large agree on" in done.stdout, done.stderr
+    records = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(records) == 5 and {(r["score"], r["small_score"], r["large_score"]) for r in records} == {(None,) * 3}
+    fit = ["calibrate", str(out), "--target", "exit=0.5", "-o", str(tmp_path / "exit.json")]
+    assert "give --agreement" in CliRunner().invoke(app, fit).stderr
+    assert CliRunner().invoke(app, [*fit, "--agreement"]).exit_code == 0
+    assert json.loads((tmp_path / "exit.json").read_text())["labels"] == "agreement"
+    report = CliRunner().invoke(app, ["report", str(tmp_path), "-o", str(tmp_path / "r.html")])
+    assert report.exit_code == 2 and "holds no judged results" in report.stderr

@@ -26,6 +26,13 @@ def test_no_more_than_there_are(scenes_task, n):
         load_task("scenes", n)
 
 
+def test_kinds(scenes_task):
+    assert [s.id for s in load_task("scenes/colour")] == ["q5", "q6", "q7"] and len(load_task("scenes/read", 2)) == 2
+    for name in ("scenes/", "scenes/poems"):
+        with pytest.raises(ValueError, match="scenes has no kind '.*': choose one of colour, read"):
+            load_task(name)
+
+
 def test_unknown_task():
     with pytest.raises(ValueError, match="no task 'poems': choose one of scenes"):
         load_task("poems")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stitchvlm.exits import SmallEarlyExit, parse_exit
-from stitchvlm.families.internvl import tiled_layout
+from stitchvlm.families.tiles import tiled_layout
 from stitchvlm.records import Draft, GuideMap
 
 
@@ -37,10 +37,30 @@ def test_scores_of_a_hand_computed_case():
     assert verdict.exit is ((confidence + 0.2) / 2 >= 0.45) and small.asked == [0.05]
 
 
-def test_normalised_consistency_is_a_geometric_mean():
-    small = FakePass([draft(0.5, 0.5)], [[math.log(0.25), math.log(1.0)]])
-    verdict = SmallEarlyExit(0.5, normalise=True).judge(small)[0]
-    assert verdict.parts["consistency"] == pytest.approx(0.5)
+@pytest.mark.parametrize(
+    ("name", "score"),
+    [
+        ("mean", (0.4 + 0.25) / 2),
+        ("confidence", 0.4),
+        ("consistency", 0.25),
+        ("mean-per-token", (0.4 + 0.5) / 2),
+        ("consistency-per-token", 0.5),
+    ],
+)
+def test_every_score_by_hand(name, score):
+    small = FakePass([draft(0.2, 0.8)], [[math.log(0.25), math.log(1.0)]])
+    assert SmallEarlyExit(0.5, score=name).judge(small)[0].score == pytest.approx(score)
+
+
+def test_confidence_alone_spares_the_consistency_pass():
+    small = FakePass([draft(0.5, 0.5)], [])
+    verdict = SmallEarlyExit(0.4, score="confidence").judge(small)[0]
+    assert verdict.exit and small.asked == [] and set(verdict.parts) == {"confidence"}
+
+
+def test_an_unknown_score_is_refused():
+    with pytest.raises(ValueError, match="no exit score 'product': choose one of mean, confidence"):
+        SmallEarlyExit(0.5, score="product")  # type: ignore[arg-type]
 
 
 def test_long_answers_do_not_underflow():
@@ -73,6 +93,14 @@ def test_a_draft_cut_short_never_exits():
 def test_what_is_no_threshold_is_refused(text):
     with pytest.raises(ValueError, match=r"in \[0, 1\], never or always"):
         parse_exit(text)
+
+
+def test_a_score_can_be_named_with_its_threshold():
+    policy = parse_exit("confidence:0.8")
+    assert (policy.score, policy.threshold, policy.spelling) == ("confidence", 0.8, "confidence:0.8")
+    assert parse_exit(policy.spelling) == policy and parse_exit("0.7").spelling == 0.7
+    with pytest.raises(ValueError, match="no exit score 'product'"):
+        parse_exit("product:0.8")
 
 
 def test_thresholds_as_users_write_them():

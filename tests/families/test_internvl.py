@@ -7,7 +7,9 @@ from PIL import Image
 from tiny import save_tiny_internvl
 
 from stitchvlm.families import load_vlm
+from stitchvlm.families.tiles import Cut, shrink
 from stitchvlm.records import Question
+from stitchvlm.schedule import Shrink
 
 SIZES = [(640, 480), (480, 640), (300, 100), (50, 50), (1000, 90), (28, 28), (200, 201)]
 
@@ -15,6 +17,13 @@ SIZES = [(640, 480), (480, 640), (300, 100), (50, 50), (1000, 90), (28, 28), (20
 @pytest.fixture(scope="module")
 def vlm(tmp_path_factory):
     return load_vlm(str(save_tiny_internvl(tmp_path_factory.mktemp("internvl"), max_patches=6)), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def shrinking_vlm(tmp_path_factory):
+    """Tiles of 4 x 4 tokens, so that there is something to shrink."""
+    folder = save_tiny_internvl(tmp_path_factory.mktemp("shrinking"), tile=56, max_patches=6)
+    return load_vlm(str(folder), device="cpu")
 
 
 def coordinates(width: int, height: int) -> Image.Image:
@@ -65,6 +74,85 @@ def test_tiles_can_be_bounded(vlm):
     for most, n_tiles in ((1, 1), (2, 3), (6, 7)):
         inputs = vlm.family.prepare(vlm, [Question("?", (coordinates(640, 400),))], most)
         assert inputs.pixels.shape[0] <= n_tiles and inputs.layouts[0].n_visual == 4 * inputs.pixels.shape[0]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9])
+def test_a_shrunk_picture_is_all_there_with_fewer_tokens(shrinking_vlm, size, share):
+    """Tiles of up to 4 x 4 tokens: what they show is still where the layout says, and the share is never exceeded."""
+    vlm, question = shrinking_vlm, Question("where?", (coordinates(*size),))
+    whole, inputs = (vlm.family.prepare(vlm, [question], None, to) for to in (None, Shrink(share)))
+    layout, n_whole = inputs.layouts[0], whole.layouts[0].n_visual
+    assert inputs.n_unshrunk == whole.n_unshrunk == (n_whole,)
+    assert 1 <= layout.n_visual <= max(1, share * n_whole)
+    larger = vlm.family.prepare(vlm, [question], None, Shrink(share, larger=True)).layouts[0]
+    assert share * n_whole <= larger.n_visual <= n_whole
+    assert (inputs.token_ids[0] == vlm.placeholder_id).sum() == layout.n_visual
+    processor = vlm.image_processor
+    mean, std = (torch.tensor(values)[:, None, None] for values in (processor.image_mean, processor.image_std))
+    patches = (inputs.pixels * std + mean).unfold(2, 14, 14).unfold(3, 14, 14).mean((-1, -2))
+    shown = patches[:, :2].permute(0, 2, 3, 1).reshape(-1, 2)
+    assert (shown - (layout.box[:, :2] + layout.box[:, 2:]) / 2).abs().max() < 0.02
+    area = (layout.box[:, 2] - layout.box[:, 0]) * (layout.box[:, 3] - layout.box[:, 1])
+    assert area[~layout.coarse_mask].sum() == pytest.approx(1, abs=1e-5)
+    assert vlm.family.encode(vlm, inputs).shape[0] == layout.n_visual
+
+
+def test_shrinking_takes_the_cut_with_most_detail():
+    """5 tiles of 8 x 8 tokens, 320 in all: as the rule says, worked out by hand."""
+    one, pair, four = Cut(1, 1, 8), Cut(2, 1, 8), Cut(2, 2, 8)
+
+    def cut(share: float, larger: bool = False) -> Cut:
+        return shrink(four, [one, pair, four], Shrink(share, larger))
+
+    assert cut(0.64) == Cut(2, 2, 6)  # 204: five tiles of 36 show 144 beside the thumbnail, three of 64 only 128
+    assert cut(0.35) == Cut(2, 1, 6)  # 112: three tiles of 36 show 72, five of 16 and one of 64 only 64
+    assert cut(0.2) == Cut(1, 1, 8)  # 64: one tile as it is
+    assert cut(0.09) == Cut(1, 1, 5)  # 28: one tile of 25
+    assert cut(0.001) == Cut(1, 1, 1)
+    assert cut(0.64, larger=True) == Cut(
+        2, 2, 7
+    )  # 204.8: five tiles of 49 are 245, of 36 only 180; three of 64 only 192
+    assert cut(0.35, larger=True) == Cut(2, 2, 5)  # 112: five of 25 are 125, three of 49 are 147
+    assert cut(0.2, larger=True) == Cut(1, 1, 8)  # 64: met by one tile as it is
+    assert cut(0.09, larger=True) == Cut(1, 1, 6)  # 28.8: one tile of 36; five of 9 are 45
+    assert cut(0.99, larger=True) == four
+
+
+def test_pictures_shrunk_to_different_tiles_go_in_one_batch(shrinking_vlm):
+    vlm = shrinking_vlm
+    questions = [Question("a?", (coordinates(*size),)) for size in ((640, 480), (50, 50), (300, 100))]
+    questions.insert(1, Question("none?"))
+    together = vlm.family.prepare(vlm, questions, None, Shrink(0.5))
+    assert len({tiles.shape[1:] for tiles in together.tiles}) > 1
+    alone = [vlm.family.prepare(vlm, [question], None, Shrink(0.5)) for question in questions]
+    expected = torch.cat([vlm.family.encode(vlm, inputs) for inputs in alone])
+    torch.testing.assert_close(vlm.family.encode(vlm, together), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_what_the_encoder_shows_equals_its_eager_attention(shrinking_vlm):
+    """Layer last but one, the summary token's row, averaged over heads and over the patches that make up a token."""
+    vlm = shrinking_vlm
+    inputs = vlm.family.prepare(vlm, [Question("?", (coordinates(300, 100),)), Question("?")], None)
+    visual, (shown, nothing) = vlm.family.encode_and_show(vlm, inputs)
+    assert torch.equal(visual, vlm.family.encode(vlm, inputs)) and not len(nothing.attention)
+    tower, heard = vlm.model.model.vision_tower, []
+    layer = tower.encoder.layer[-2].attention
+    hook = layer.k_proj.register_forward_hook(lambda module, given, keys: heard.append(keys))
+    vlm.model.set_attn_implementation({"vision_config": "eager"})
+    try:
+        with torch.no_grad():
+            maps = tower(pixel_values=inputs.pixels, output_attentions=True).attentions[-2]
+    finally:
+        hook.remove()
+        vlm.model.set_attn_implementation({"vision_config": "sdpa"})
+    patches = {"attention": maps.mean(1)[:, 0, 1:, None]}
+    patches["keys"] = heard[0].unflatten(-1, (layer.num_heads, -1)).mean(-2)[:, 1:]
+    for name, values in patches.items():
+        grid = values.unflatten(1, (4, 2, 4, 2))  # token row, patch row, token column, patch column
+        expected = grid.mean((2, 4)).flatten(0, 2)
+        ours = getattr(shown, name)
+        torch.testing.assert_close(ours.reshape(expected.shape), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_layouts_match_by_geometry_not_by_text(vlm):

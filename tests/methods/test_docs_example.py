@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from stitchvlm.families.internvl import tiled_layout
+from stitchvlm.families.tiles import tiled_layout
 from stitchvlm.methods import ReductionView
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "add-a-method.md"

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stitchvlm.families.internvl import tiled_layout
+from stitchvlm.families.tiles import tiled_layout
+from stitchvlm.maps import MapForm
 from stitchvlm.methods import Guided, ReductionView
 
 
@@ -40,3 +41,21 @@ def test_the_count_is_kept_and_so_is_the_floor(scores, n_keep, floor):
 def test_a_floor_that_is_no_share_is_refused():
     with pytest.raises(ValueError, match="between 0 and 1, not 1.5"):
         Guided(1.5)
+
+
+def test_smoothing_takes_the_mean_over_touching_tokens_of_a_tile():
+    """Two tiles of 3 x 3 tokens, side by side: nothing crosses the seam."""
+    layout = tiled_layout(torch.arange(27), [(2, 1)], 3, [(56, 28)], n_tokens=30)
+    tiles = layout.tile < 2
+    scores = torch.zeros(layout.n_visual)
+    scores[[2, 4]] = 9.0  # the upper right corner and the middle of the first tile
+    view = ReductionView([layout], [torch.arange(layout.n_visual)], 0, [scores])
+    smoothed = Guided(smooth=True).score(view)[0][tiles]
+    assert smoothed[:9].tolist() == pytest.approx([9 / 4, 18 / 6, 18 / 4, 9 / 6, 18 / 9, 18 / 6, 9 / 4, 9 / 6, 9 / 4])
+    assert not smoothed[9:].any() and torch.equal(Guided().score(view)[0], scores)
+
+
+def test_options_of_the_map_are_handed_on():
+    assert Guided().map_form == MapForm()
+    guided = Guided(layers="last", rows="answer", heads="max", layer_weights="rising", sinks="damp")
+    assert guided.map_form == MapForm("last", "answer", "max", "rising", "damp")

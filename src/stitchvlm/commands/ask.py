@@ -25,9 +25,8 @@ def ask(
     lazy_large: options.LazyLarge = False,
     keep: options.Keep = "9%",
     layer: options.Layer = None,
-    method: Annotated[
-        str, typer.Option(metavar="guided|random|none", help="Which tokens stay.", rich_help_panel=options.REDUCTION)
-    ] = "guided",
+    method: options.Method = "guided",
+    option: options.MethodOptions = None,
     max_tiles: options.MaxTiles = None,
     exit: options.Exit = None,
     guide_tokens: Annotated[
@@ -53,6 +52,8 @@ def ask(
     if stream and as_json:
         raise typer.BadParameter("--stream and --json exclude each other")
     from stitchvlm.commands.quiet import quieten
+    from stitchvlm.methods import make_method, method_class
+    from stitchvlm.methods.options import check_layer_once, read_options
     from stitchvlm.overlay import check_output, draw_overlay, save_picture
     from stitchvlm.sampling import Sampling
     from stitchvlm.stitch import Stitch, make_question
@@ -60,13 +61,15 @@ def ask(
     quieten()
     if overlay is not None:
         check_output(overlay)
+    options_of_method = read_options(method_class(method), option or ())
+    check_layer_once(options_of_method, layer)
     asked = make_question(question, image, system)
     vlm = Stitch.from_pretrained(
         small,
         large,
         keep=keep,
         layer=layer,
-        method=None if method == "none" else method,
+        method=make_method(method, **options_of_method),
         exit=exit,
         device=device,
         small_device=small_device,

@@ -1,4 +1,4 @@
-"""``stitch eval``: a whole task, one JSON line per question."""
+"""``stitch eval``: a whole task answered in one way, one JSON line per question."""
 
 import json
 from pathlib import Path
@@ -11,18 +11,47 @@ from stitchvlm.commands import options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.table import Table
-
     from stitchvlm.evaluation.results import ResultFile
-    from stitchvlm.evaluation.runner import Runner
-    from stitchvlm.evaluation.summary import Summary
-    from stitchvlm.evaluation.tasks import Sample
+    from stitchvlm.evaluation.sample import Problem, Sample
+    from stitchvlm.evaluation.study import Study
+
+Task = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK",
+        help="scenes, one kind of it such as scenes/read, or folder:FILE with your own JSON lines.",
+        show_default=False,
+    ),
+]
+Metric = Annotated[
+    str | None,
+    typer.Option(metavar="exact|vqa|anls|relaxed|iou", help="How answers of folder:FILE are judged. Default: exact."),
+]
+FirstN = Annotated[int | None, typer.Option("--n", metavar="N", help="Only the first N questions.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first line or question that cannot be used.")]
+Live = Annotated[
+    int,
+    typer.Option(
+        metavar="N", min=0, help="On how many questions to measure the latency of a user, nothing shared or remembered."
+    ),
+]
+Unlabelled = Annotated[
+    bool,
+    typer.Option(
+        "--unlabelled", help="Questions of folder:FILE need no right answers: record both models' for stitch calibrate."
+    ),
+]
+METHOD = "NAME[:OPTION=VALUE]"
+"""How a method is written."""
 
 
 def evaluate(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="Name of a task, such as scenes.", show_default=False)],
+    task: Task,
     out: Annotated[Path, typer.Option(metavar="FILE", help="JSON lines; an interrupted run goes on where it stopped.")],
-    n: Annotated[int | None, typer.Option("--n", metavar="N", help="Only the first N questions.")] = None,
+    n: FirstN = None,
+    metric: Metric = None,
+    strict: Strict = False,
+    unlabelled: Unlabelled = False,
     small: options.Small = None,
     large: options.Large = None,
     device: options.Device = None,
@@ -34,8 +63,8 @@ def evaluate(
     method: Annotated[
         str,
         typer.Option(
-            metavar="guided|random|none|small",
-            help="Which tokens stay; none is the large model alone, small the small one alone.",
+            metavar=METHOD,
+            help="Which tokens stay, such as fastv:layer=1; large-alone or small-alone for one model alone.",
             rich_help_panel=options.REDUCTION,
         ),
     ] = "guided",
@@ -43,7 +72,7 @@ def evaluate(
     exit: Annotated[
         str | None,
         typer.Option(
-            metavar="SCORE|never|always",
+            metavar="SCORE|never|always|FILE",
             help="As for ask. Default: that of the embedded pair if guided, else never.",
             rich_help_panel=options.ANSWER,
         ),
@@ -51,73 +80,103 @@ def evaluate(
     max_new_tokens: options.MaxNewTokens = 64,
     seed: options.Seed = 0,
     no_both: Annotated[bool, typer.Option("--no-both", help="Do not also ask the model that was spared.")] = False,
+    live: Live = 20,
+    memory: Annotated[bool, typer.Option("--memory", help="Measure peak memory too, in a process of its own.")] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Results of large-alone on the same task, to tell the difference from."),
+    ] = None,
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
     """Answer the questions of a task and count the right answers."""
     from stitchvlm.commands.quiet import quieten
-    from stitchvlm.evaluation.results import ResultFile
-    from stitchvlm.evaluation.settings import RunSettings
+    from stitchvlm.errors import DataError
+    from stitchvlm.evaluation.memory import peak_memory
+    from stitchvlm.evaluation.results import ResultFile, read_settings
+    from stitchvlm.evaluation.settings import RunSettings, parse_method
+    from stitchvlm.evaluation.study import Study
     from stitchvlm.evaluation.summary import as_json as summaries_as_json
-    from stitchvlm.evaluation.summary import summarise
-    from stitchvlm.evaluation.tasks import load_task
+    from stitchvlm.evaluation.summary import scores_by_id, summarise
+    from stitchvlm.evaluation.tasks import open_task
 
     quieten()
-    samples = load_task(task, n)
+    name, method_options = parse_method(method)
     settings = RunSettings(
-        small, large, keep, layer, method, exit, dtype, max_tiles, max_new_tokens, seed, both=not no_both
+        *(small, large, keep, layer, name, exit, dtype, max_tiles, max_new_tokens, seed),
+        both=not no_both,
+        options=method_options,
     )
-    results = ResultFile(out, settings.identity(task))
-    asked = {sample.id for sample in samples}
-    if not asked <= results.ids():
-        _run(settings.load(device, small_device, device_map), samples, results)
-    groups = summarise([record for record in results.records if record["id"] in asked])
+    settings.resolve()
+    if unlabelled and against is not None:
+        raise ValueError(f"without right answers there is no difference to tell: leave --against {against} out")
+    opened = open_task(task, n, metric, strict, unlabelled)
+    baseline = None if against is None else scores_by_id(_other_results(against, opened.name))
+    asked = {sample.id for sample in opened.samples}
+    problems = list(opened.problems)
+    with ResultFile(out, settings.identity(opened.name)) as results:
+        if not asked <= results.ids():
+            study = Study({name: settings}, device, small_device, device_map, n_live=live)
+            run_with_bar(study, opened.samples, {name: results}, strict)
+            problems += study.problems
+        if memory and results.records and not read_settings(out).get("memory"):
+            devices = {"device": device, "small_device": small_device, "device_map": device_map}
+            results.note_memory(peak_memory(settings, task, results.records[0]["id"], devices, unlabelled))
+        answered = [record for record in results.records if record["id"] in asked]
+    tell_problems(problems)
+    if not answered:
+        raise DataError(f"no question of {task} could be asked, {problems[0]}: mend it")
+    groups = summarise(answered, baseline)
     if as_json:
-        print(json.dumps(summaries_as_json(groups)))
+        told = summaries_as_json(groups)
+        noted = read_settings(out).get("memory", {})
+        print(json.dumps(told | {"problems": [str(problem) for problem in problems], "memory": noted}))
     else:
-        from rich.console import Console
+        from stitchvlm.commands.tables import kinds_table, print_table
 
-        Console(highlight=False).print(_table(groups, f"{task}, {method}: {len(asked)} questions"))
+        print_table(kinds_table(groups, f"{task}, {method}: {len(answered)} questions"))
 
 
-def _run(runner: "Runner", samples: "Sequence[Sample]", results: "ResultFile") -> None:
-    """Answer what is left, with a bar on stderr that shows the accuracy so far."""
+def run_with_bar(study: "Study", samples: "Sequence[Sample]", files: "dict[str, ResultFile]", strict: bool) -> None:
+    """Answer what is left, with a bar on stderr that shows the mean score so far."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task("asking", total=len(samples), completed=len(results.ids() & {s.id for s in samples}))
-        for _ in runner.run(samples, results):
-            n_correct = sum(record["correct"] for record in results.records)
-            progress.update(bar, advance=1, description=f"{n_correct / len(results.records):.1%} right")
+    from stitchvlm.commands.tables import progress_bar
+
+    with progress_bar(Console(stderr=True)) as progress:
+        (file,) = files.values()
+        done = len(file.ids() & {sample.id for sample in samples})
+        bar = progress.add_task("asking", total=len(samples), completed=done)
+        for _ in study.run(samples, files, strict):
+            scores = [record["score"] for record in file.records]
+            right = "asking" if None in scores else f"{sum(scores) / len(scores):.1%} right"
+            progress.update(bar, advance=1, description=right)
 
 
-def _table(groups: "dict[str, Summary]", title: str) -> "Table":
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+def tell_problems(problems: "Sequence[Problem]", shown: int = 10) -> None:
+    """What was left out and why, on stderr: the first few by line, and how many of each kind."""
+    from rich.console import Console
 
-    table = Table(title=title, header_style="bold", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("kind", no_wrap=True)
-    for name in ("n", "right", "95 % interval", "small", "large", "exits", "tokens", "seconds"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for kind, group in groups.items():
-        table.add_row(
-            kind,
-            str(group.n),
-            _share(group.accuracy),
-            f"{group.low:.1%}-{group.high:.1%}",
-            _share(group.small_accuracy),
-            _share(group.large_accuracy),
-            _share(group.exits),
-            _share(group.average_retention),
-            f"{group.seconds:.3f}",
-            style="bold" if kind == "all" else None,
+    from stitchvlm.commands.account import printable
+    from stitchvlm.evaluation.tasks import count_problems
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for problem in problems[:shown]:
+        console.print(printable(str(problem)))
+    if problems:
+        console.print(f"left out: {count_problems(list(problems))}; --strict stops instead")
+
+
+def _other_results(path: Path, task: str) -> list[dict]:
+    """The records of the large model alone on the same task."""
+    from stitchvlm.evaluation.results import read_records, read_settings
+
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}: name results of stitch eval --method large-alone")
+    settings = read_settings(path)
+    if (settings.get("method"), settings.get("task")) != ("large-alone", task):
+        raise ValueError(
+            f"{path} holds {settings.get('method')} on {settings.get('task')}, not large-alone on {task}: "
+            "name results of stitch eval --method large-alone on the same task"
         )
-    table.caption = "tokens: share of visual tokens the large model computed, over layers and questions; 0 for an exit"
-    table.caption_justify = "left"
-    return table
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
+    return read_records(path)

@@ -48,12 +48,23 @@ Layer = Annotated[
     int | None,
     typer.Option(rich_help_panel=REDUCTION, metavar="K", help="Decoder layer, from 0, before which tokens leave."),
 ]
+Method = Annotated[
+    str,
+    typer.Option(rich_help_panel=REDUCTION, metavar="NAME", help="Which tokens stay; `stitch methods` lists them all."),
+]
+MethodOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", rich_help_panel=REDUCTION, metavar="NAME=VALUE", help="An option of the method; may be repeated."
+    ),
+]
 Exit = Annotated[
     str | None,
     typer.Option(
         rich_help_panel=ANSWER,
-        metavar="SCORE|never|always",
-        help="The small model's answer stands from this score on. Default: the embedded pair's own; never for others.",
+        metavar="SCORE|never|always|FILE",
+        help="The small model's answer stands from this score on, or as a file of stitch calibrate says. "
+        "Default: the embedded pair's own; never for others.",
     ),
 ]
 MaxNewTokens = Annotated[int, typer.Option(rich_help_panel=ANSWER, metavar="N", help="Most tokens of an answer.")]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-from stitchvlm.evaluation.tasks import Sample, load_task
+from stitchvlm.evaluation.sample import Sample
+from stitchvlm.evaluation.tasks import load_task
 
 _COLOURS = {"red": (214, 39, 40), "green": (44, 140, 60), "blue": (31, 90, 180), "orange": (255, 140, 0)}
 _SHAPES = ("circle", "square", "triangle")

@@ -1,17 +1,20 @@
 """What a run is made of, so that results of different runs are never mixed."""
 
-import hashlib
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
-from stitchvlm.evaluation.runner import Runner
-from stitchvlm.exits import parse_exit
-from stitchvlm.families.checkpoint import checkpoint_folder
+from stitchvlm.exits import CalibratedExit, SmallEarlyExit, parse_exit
+from stitchvlm.families.fingerprint import fingerprint
+from stitchvlm.methods import LargeAlone, Method, make_method, method_class
+from stitchvlm.methods.alone import SmallAlone
+from stitchvlm.methods.options import check_layer_once, options_of, read_options
 from stitchvlm.models import pair_path
-from stitchvlm.sampling import Sampling
-from stitchvlm.schedule import parse_keep
-from stitchvlm.stitch import Stitch, default_exit
+from stitchvlm.schedule import Schedule, parse_keep
+from stitchvlm.stitch import default_exit
+
+SMALL_ALONE, LARGE_ALONE = SmallAlone.name, LargeAlone.name
 
 
 @dataclass(frozen=True)
@@ -20,9 +23,10 @@ class RunSettings:
 
     Attributes:
         small: hub id or folder; None, with ``large``, is the embedded pair.
-        method: a method's name; ``none`` is the large model alone, ``small`` the small one alone.
+        method: a method's name; ``none`` is short for ``large-alone``, ``small`` for ``small-alone``.
         exit: None is the embedded pair's own threshold where a guide works, else ``never``.
         both: also ask the model that was spared.
+        options: of the method, by the names of its fields.
     """
 
     small: str | None = None
@@ -36,6 +40,18 @@ class RunSettings:
     max_new_tokens: int = 64
     seed: int = 0
     both: bool = True
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """What a table calls it."""
+        options = ", ".join(f"{name} {value}" for name, value in self.options.items())
+        named = f"{method_class(self.method).name}{f' ({options})' if options else ''}"
+        if named in (SMALL_ALONE, LARGE_ALONE):
+            return named
+        layer = "" if self.layer is None else f" from layer {self.layer}"
+        exit = "" if self.exit in (None, "never") else f" + exit {self.exit}"
+        return f"{named} {parse_keep(self.keep) * 100:g}%{layer}{exit}"
 
     def resolve(self) -> "RunSettings":
         """The same settings with every default spelled out.
@@ -43,53 +59,69 @@ class RunSettings:
         Raises:
             ValueError: if a share or a threshold is out of its range, or a model is missing.
         """
-        small, large, exit = self.small, self.large, self.exit
+        small, large, exit, method = self.small, self.large, self.exit, method_class(self.method).name
+        if exit is None:
+            exit = default_exit(method, embedded=small is None and large is None)
         if small is None and large is None:
             small, large = str(pair_path("small")), str(pair_path("large"))
-        elif self.method == "small" and large is None:
+        elif method == SMALL_ALONE and large is None:
             large = small  # fills the place, and is never loaded
         if small is None or large is None:
             raise ValueError("give both --small and --large, or neither for the embedded pair")
-        if exit is None:
-            exit = default_exit(self.method, embedded=self.small is None)
-        threshold = parse_exit(exit).threshold
-        return replace(self, small=small, large=large, keep=parse_keep(self.keep), exit=threshold)
+        if not isinstance(parse_exit(exit), CalibratedExit):
+            exit = parse_exit(exit).spelling
+        return replace(self, small=small, large=large, keep=parse_keep(self.keep), exit=exit, method=method)
 
     def identity(self, task: str) -> dict[str, Any]:
         """What must agree for two runs to go into one file; models by their weights, not by where they lie."""
         resolved = self.resolve()
-        models = {"small": fingerprint(str(resolved.small)), "large": fingerprint(str(resolved.large))}
-        return {"task": task} | asdict(resolved) | models
+        return {"task": task} | asdict(resolved) | resolved._models() | {"exit": resolved.policy().spelling}
 
-    def load(self, device: str | None, small_device: str | None = None, device_map: str | None = None) -> Runner:
-        """Load what the method needs."""
-        resolved = self.resolve()
-        vlm = Stitch.from_pretrained(
-            resolved.small,
-            resolved.large,
-            keep=resolved.keep,
-            layer=resolved.layer,
-            method=None if resolved.method in ("none", "small") else resolved.method,
-            exit=resolved.exit,
-            device=device,
-            small_device=small_device,
-            device_map=device_map,
-            dtype=resolved.dtype,
-            lazy_large=resolved.method == "small",
-            max_tiles=resolved.max_tiles,
-            sampling=Sampling(resolved.max_new_tokens, seed=resolved.seed),
-            score_drafts=resolved.both,
-            trace=True,
-        )
-        return Runner(vlm, small_alone=resolved.method == "small", both=resolved.both)
+    def policy(self) -> SmallEarlyExit:
+        """The exit policy of resolved settings.
+
+        Raises:
+            ValueError: if it was fitted for other models or another way of answering.
+        """
+        assert self.exit is not None, "resolve() spells it out"
+        policy = parse_exit(self.exit)
+        if isinstance(policy, CalibratedExit):
+            policy.check(asdict(self) | {"options": options_of(self.way())} | self._models())
+        return policy
+
+    def way(self) -> Method:
+        """The method with its options.
+
+        Raises:
+            ValueError: if there is no such method or option, or a value is out of its range.
+        """
+        return make_method(self.method, **self.options)
+
+    def schedule(self) -> Callable[[int], Schedule]:
+        """For a large model of that many layers, when tokens leave and how many stay.
+
+        Raises:
+            ValueError: if the method does not work at one layer, and one is given, or it is given twice.
+        """
+        keep, method = parse_keep(self.keep), self.way()
+        check_layer_once(self.options, self.layer)
+        if self.layer is None:
+            return partial(method.schedule, keep)
+        if self.layer < 0:
+            raise ValueError(f"layer must be 0 or more, not {self.layer}")
+        literal = method.schedule_at(keep, self.layer)
+        return lambda n_layers: literal
+
+    def _models(self) -> dict[str, str]:
+        return {"small": fingerprint(str(self.small)), "large": fingerprint(str(self.large))}
 
 
-def fingerprint(source: str) -> str:
-    """The name of a checkpoint and a short mark of its weights, made from the last 64 KiB of every weight file."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(checkpoint_folder(source)).glob("*.safetensors")):
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - 65536))
-            digest.update(f"{path.name} {size} ".encode() + file.read())
-    return f"{Path(source).name} {digest.hexdigest()[:12]}"
+def parse_method(text: str) -> tuple[str, dict[str, Any]]:
+    """A method and its options, written as ``fastv``, ``fastv:layer=1`` or ``guided:picture_floor=0.5:…``.
+
+    Raises:
+        ValueError: if there is no such method or option, or a value is not of the option's kind.
+    """
+    name, *options = text.strip().split(":")
+    method = method_class(name)
+    return method.name, read_options(method, options)

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,28 +12,28 @@ from pathlib import Path
 from PIL import Image
 
 from stitchvlm.errors import DataError
+from stitchvlm.evaluation.folder import content_mark, load_folder
+from stitchvlm.evaluation.metrics import check_metric
+from stitchvlm.evaluation.sample import Problem, Sample
 from stitchvlm.images import load_image
 
 SCENES = Path(__file__).parent / "scenes" / "scenes-v0.zip"
+UNLABELLED = " unlabelled"
+"""How the name of a task ends of which nobody said what is right."""
+_FOLDER = "folder:"
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One question of a task.
+class Task:
+    """Questions, and what in the user's file gave none.
 
     Attributes:
-        kind: a group that the summary tells apart.
-        gold: the right answer.
-        picture: decodes the picture when it is needed.
-        box: the rectangle, in fractions of the picture, where the answer is to be read; None where nobody marked it.
+        name: tells tasks apart by what they ask and how it is judged, wherever their files lie.
     """
 
-    id: str
-    kind: str
-    question: str
-    gold: str
-    picture: Callable[[], Image.Image]
-    box: tuple[float, ...] | None = None
+    name: str
+    samples: list[Sample]
+    problems: tuple[Problem, ...] = ()
 
 
 def load_scenes(path: Path = SCENES) -> list[Sample]:
@@ -49,9 +50,10 @@ def load_scenes(path: Path = SCENES) -> list[Sample]:
                     id=str(row["id"]),
                     kind=row["kind"],
                     question=row["question"],
-                    gold=row["answer"],
+                    answers=(row["answer"],),
                     picture=partial(_picture, path, row["image"]),
                     box=tuple(row["box"]) if row.get("box") else None,
+                    group=row["image"],
                 )
                 for row in rows
             ]
@@ -62,20 +64,75 @@ def load_scenes(path: Path = SCENES) -> list[Sample]:
 
 
 TASKS: dict[str, Callable[[], list[Sample]]] = {"scenes": load_scenes}
+"""The tasks that need no file of the user's."""
+
+
+def open_task(
+    name: str, n: int | None = None, metric: str | None = None, strict: bool = False, unlabelled: bool = False
+) -> Task:
+    """A task by its name: ``scenes``, one kind of its questions as in ``scenes/read``, or ``folder:FILE``.
+
+    Args:
+        n: only the first questions.
+        metric: how questions of ``folder:FILE`` are judged that do not say so themselves; None is ``exact``.
+        strict: a line of the file that gives no question is an error.
+        unlabelled: nobody said what is right, or it is left aside; answers are then not judged.
+
+    Raises:
+        ValueError: if there is no such task, kind or metric, or fewer questions.
+        DataError: if a file is broken or gives no question, or with ``strict`` if any line gives none.
+    """
+    if name.startswith(_FOLDER):
+        if unlabelled and metric is not None:
+            raise ValueError(f"without right answers nothing is judged: leave --metric {metric} or --unlabelled out")
+        task = _open_folder(Path(name.removeprefix(_FOLDER)), check_metric(metric or "exact"), strict, unlabelled)
+    elif metric is not None:
+        raise ValueError(f"{name} has a metric of its own: leave --metric {metric} out")
+    elif unlabelled:
+        raise ValueError(
+            f"{name} has right answers: leave --unlabelled out, or name folder:FILE with your own questions"
+        )
+    else:
+        task = Task(name, _built_in(name))
+    if n is not None and not 1 <= n <= len(task.samples):
+        raise ValueError(f"n must be between 1 and {len(task.samples)}, the number of questions of {name}, not {n}")
+    return Task(task.name, task.samples[:n], task.problems)
 
 
 def load_task(name: str, n: int | None = None) -> list[Sample]:
-    """The first ``n`` questions of a task, or all of them.
+    """The first ``n`` questions of a task, or all of them; see :func:`open_task`."""
+    return open_task(name, n).samples
 
-    Raises:
-        ValueError: if there is no such task, or it has fewer questions.
-    """
-    if name not in TASKS:
-        raise ValueError(f"there is no task {name!r}: choose one of {', '.join(sorted(TASKS))}")
-    samples = TASKS[name]()
-    if n is not None and not 1 <= n <= len(samples):
-        raise ValueError(f"n must be between 1 and {len(samples)}, the number of questions of {name}, not {n}")
-    return samples[:n]
+
+def count_problems(problems: tuple[Problem, ...] | list[Problem]) -> str:
+    """How many there are of each kind, as in ``2 missing picture, 1 duplicate id``."""
+    return ", ".join(f"{count} {what}" for what, count in Counter(problem.what for problem in problems).items())
+
+
+def _built_in(name: str) -> list[Sample]:
+    task, _, kind = name.partition("/")
+    if task not in TASKS:
+        choices = f"{', '.join(sorted(TASKS))}, or folder:FILE with your own JSON lines"
+        raise ValueError(f"there is no task {name!r}: choose one of {choices}")
+    samples = TASKS[task]()
+    if not kind and name == task:
+        return samples
+    kinds = sorted({sample.kind for sample in samples})
+    if kind not in kinds:
+        raise ValueError(f"{task} has no kind {kind!r}: choose one of {', '.join(kinds)}")
+    return [sample for sample in samples if sample.kind == kind]
+
+
+def _open_folder(path: Path, metric: str, strict: bool, unlabelled: bool) -> Task:
+    samples, problems = load_folder(path, metric, unlabelled)
+    if problems and (strict or not samples):
+        counts = count_problems(problems)
+        way_out = "mend the file" + (", or leave --strict out" if strict and samples else "")
+        raise DataError(f"{path}, {problems[0]} (in all: {counts}): {way_out}")
+    if not samples:
+        raise DataError(f"{path} holds no question: write one JSON object a line into it")
+    judged = UNLABELLED if unlabelled else "" if metric == "exact" else f" by {metric}"
+    return Task(f"folder:{path.name} {content_mark(path)}{judged}", samples, tuple(problems))
 
 
 def _picture(path: Path, name: str) -> Image.Image:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stitchvlm.exits.base import ExitPolicy
+from stitchvlm.exits.scores import PARTS, ScoreName, combine
 from stitchvlm.guide import GuidePass
 from stitchvlm.records import Draft, Verdict
 
@@ -20,49 +21,48 @@ class SmallEarlyExit(ExitPolicy):
     Attributes:
         threshold: exit when the score is at least this; ``"never"`` and ``"always"`` decide without it.
         consistency_keep: share of visual tokens that the consistency pass sees.
-        normalise: take the consistency per token (geometric mean), so that long answers are not punished for their length.
+        score: which score; see :data:`~stitchvlm.exits.scores.ScoreName`. ``"confidence"`` spares the consistency pass.
 
-    Differs from the paper: nothing by default; ``normalise`` is an addition. In the official release the large model
-    always runs and the scores are only logged; here an exit is live.
+    Raises:
+        ValueError: if the threshold or the score is none of these.
+
+    Differs from the paper: not by default; the scores other than ``"mean"`` are additions. In the official release the large
+    model always runs and the scores are only logged; here an exit is live.
     """
 
     threshold: float | Literal["never", "always"] = 0.9
     consistency_keep: float = 0.05
-    normalise: bool = False
+    score: ScoreName = "mean"
 
     def __post_init__(self):
         if not isinstance(self.threshold, str) and not 0 <= self.threshold <= 1:
             raise ValueError(f"an exit threshold must lie in [0, 1], or be never or always, not {self.threshold}")
         if isinstance(self.threshold, str) and self.threshold not in ("never", "always"):
             raise ValueError(f"an exit threshold is a number in [0, 1], never or always, not {self.threshold!r}")
+        if self.score not in PARTS:
+            raise ValueError(f"there is no exit score {self.score!r}: choose one of {', '.join(PARTS)}")
 
     @property
     def needs_draft(self) -> bool:  # type: ignore[override]
         return self.threshold != "never"
 
+    @property
+    def spelling(self) -> float | str:
+        """The threshold as :func:`~stitchvlm.exits.parse_exit` reads it, with the score before it unless that is the paper's."""
+        named = self.score != "mean" and not isinstance(self.threshold, str)
+        return f"{self.score}:{self.threshold}" if named else self.threshold
+
     def judge(self, small: GuidePass) -> list[Verdict]:
-        consistent = small.answer_log_probabilities(self.consistency_keep)
-        return [self._verdict(draft, logs, small) for draft, logs in zip(small.drafts, consistent, strict=True)]
+        consistent: Sequence[Sequence[float] | None] = [None] * len(small.drafts)
+        if self.score != "confidence":
+            consistent = small.answer_log_probabilities(self.consistency_keep)
+        return [self._verdict(draft, logs) for draft, logs in zip(small.drafts, consistent, strict=True)]
 
-    def _verdict(self, draft: Draft, consistent: Sequence[float], small: GuidePass) -> Verdict:
-        confidence = math.exp(math.fsum(draft.log_probabilities) / len(draft.log_probabilities))
-        consistency = math.exp(math.fsum(consistent) / (len(consistent) if self.normalise else 1))
-        score = (confidence + consistency) / 2
+    def _verdict(self, draft: Draft, consistent: Sequence[float] | None) -> Verdict:
+        parts = {"confidence": math.exp(math.fsum(draft.log_probabilities) / len(draft.log_probabilities))}
+        if consistent is not None:
+            parts["consistency"] = math.exp(math.fsum(consistent))
+            parts["consistency_per_token"] = math.exp(math.fsum(consistent) / len(consistent))
+        score = combine(self.score, parts)
         sure = self.threshold == "always" or (self.threshold != "never" and score >= self.threshold)
-        return Verdict(
-            exit=sure and draft.complete, score=score, parts={"confidence": confidence, "consistency": consistency}
-        )
-
-
-def parse_exit(text: str | float) -> SmallEarlyExit:
-    """Read a threshold as users write it: a number in [0, 1], ``never`` or ``always``.
-
-    Raises:
-        ValueError: if it is none of these.
-    """
-    if text in ("never", "always"):
-        return SmallEarlyExit(text)  # type: ignore[arg-type]
-    try:
-        return SmallEarlyExit(float(text))
-    except ValueError:
-        raise ValueError(f"an exit threshold is a number in [0, 1], never or always, not {text!r}") from None
+        return Verdict(exit=sure and draft.complete, score=score, parts=parts)

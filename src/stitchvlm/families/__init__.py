@@ -14,6 +14,7 @@ from stitchvlm.errors import DataError
 from stitchvlm.families.base import VLM, Decoder, Family, Inputs, Prompt
 from stitchvlm.families.checkpoint import checkpoint_folder, read_json
 from stitchvlm.families.internvl import InternVL
+from stitchvlm.methods import Evidence, Method
 
 _BUILT_IN: tuple[type[Family], ...] = (InternVL,)
 
@@ -54,15 +55,19 @@ def load_vlm(
     return vlm
 
 
-def check_checkpoint(source: str) -> dict[str, Any]:
+def check_checkpoint(source: str, method: Method | None = None) -> dict[str, Any]:
     """The config of a checkpoint of a supported family, before anything heavy is read.
 
     Raises:
-        ValueError: if the checkpoint is missing or of no supported family.
+        ValueError: if the checkpoint is missing or of no supported family, or cannot show what the method wants to see.
         DataError: if its config is broken.
     """
     config = read_json(checkpoint_folder(source) / "config.json")
-    _family_of(source, config)
+    family = _family_of(source, config)
+    if method is not None and Evidence.VISION in method.needs and not family.shows_vision:
+        raise ValueError(
+            f"{method.name} needs {Evidence.VISION.value}, which {family.name} models do not show: choose another method"
+        )
     return config
 
 

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 from transformers import Cache
 
-from stitchvlm.attention import AttentionTap
+from stitchvlm.attention import Tap
 from stitchvlm.layout import VisualLayout
+from stitchvlm.methods.base import VisionEvidence
 from stitchvlm.records import Question
 from stitchvlm.reduction import TokenStream
+from stitchvlm.schedule import Shrink
 from stitchvlm.shapes import Bool, Float, Int
 
 
@@ -57,13 +59,20 @@ class Inputs:
 
     Attributes:
         token_ids: per row the prompt with one placeholder id per visual token.
-        pixels: everything the vision encoder sees, rows one after the other; None without pictures.
+        tiles: everything the vision encoder sees, rows one after the other; neighbours of one size lie in one tensor.
         layouts: per row where its visual tokens sit.
+        n_unshrunk: per row how many visual tokens its pictures make when nobody asks to shrink them.
     """
 
     token_ids: tuple[Int[Tensor, " _n_tokens"], ...]
-    pixels: Float[Tensor, "tiles 3 height width"] | None
+    tiles: tuple[Float[Tensor, "_tiles 3 _height _width"], ...]
     layouts: tuple[VisualLayout, ...]
+    n_unshrunk: tuple[int, ...]
+
+    @property
+    def pixels(self) -> Float[Tensor, "tiles 3 height width"] | None:
+        """All tiles where they are of one size; None without pictures."""
+        return torch.cat(self.tiles) if self.tiles else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +84,14 @@ class Prompt:
         token_ids: their ids, padded like the stream, as logits processors expect them.
         layouts: per row where its visual tokens sit.
         next_position: per row the position id of the first generated token.
+        vision: per row what the vision encoder attended to, where that was asked for.
     """
 
     stream: TokenStream
     token_ids: Int[Tensor, "batch length"]
     layouts: tuple[VisualLayout, ...]
     next_position: Int[Tensor, " batch"]
+    vision: tuple[VisionEvidence, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +116,10 @@ class Decoder:
         stream: TokenStream,
         cache: Cache | None,
         layers: range,
-        masks: Mapping[int | None, Bool[Tensor, "batch 1 length keys"] | None],
-        tap: AttentionTap | None = None,
+        masks: Mapping[int | None, Bool[Tensor, "batch 1 length keys"] | Float[Tensor, "batch 1 length keys"] | None],
+        tap: Tap | None = None,
     ) -> Float[Tensor, "batch length width"]:
-        """The stream's states after ``layers``; ``masks`` holds one mask per window size in use."""
+        """The stream's states after ``layers``; ``masks`` holds one mask per window size in use, to be added if it is float."""
         hidden = stream.hidden
         position_embeddings = self.rotary(hidden, stream.positions)
         for layer in layers:
@@ -127,9 +138,14 @@ class Decoder:
 
 
 class Family(ABC):
-    """A stateless adapter for one kind of model. Adding a family is writing one subclass and naming it in the registry."""
+    """A stateless adapter for one kind of model. Adding a family is writing one subclass and naming it in the registry.
+
+    Attributes:
+        shows_vision: whether :meth:`encode_and_show` can tell what the vision encoder attends to.
+    """
 
     name: ClassVar[str]
+    shows_vision: ClassVar[bool] = False
 
     @abstractmethod
     def matches(self, config: dict[str, Any]) -> bool:
@@ -144,12 +160,25 @@ class Family(ABC):
         """
 
     @abstractmethod
-    def prepare(self, vlm: VLM, questions: Sequence[Question], max_tiles: int | None) -> Inputs:
-        """Questions to numbers; ``max_tiles`` bounds the tiles per picture, None takes the checkpoint's own bound."""
+    def prepare(
+        self, vlm: VLM, questions: Sequence[Question], max_tiles: int | None, to: Shrink | None = None
+    ) -> Inputs:
+        """Questions to numbers.
+
+        Args:
+            max_tiles: bounds the tiles per picture; None takes the checkpoint's own bound.
+            to: how small each picture is made; one visual token is the least.
+        """
 
     @abstractmethod
     def encode(self, vlm: VLM, inputs: Inputs) -> Float[Tensor, "n_visual width"]:
         """The vision encoder and projector: one embedding per visual token, rows one after the other."""
+
+    def encode_and_show(
+        self, vlm: VLM, inputs: Inputs
+    ) -> tuple[Float[Tensor, "n_visual width"], tuple[VisionEvidence, ...]]:
+        """As :meth:`encode`, and per row what the encoder attended to, for families with ``shows_vision``."""
+        raise NotImplementedError(f"{self.name} does not show what its vision encoder attends to")
 
     @abstractmethod
     def embed(self, vlm: VLM, inputs: Inputs, visual: Float[Tensor, "n_visual width"]) -> Prompt:

@@ -1,10 +1,12 @@
 """InternVL: tiles of equal size and a thumbnail, each encoded on its own, in one row of visual tokens per picture."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL.Image import Image
 from torch import Tensor
 from transformers import AutoTokenizer, GotOcr2ImageProcessorPil, InternVLForConditionalGeneration
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
@@ -13,8 +15,10 @@ from stitchvlm.attention import TAPPED_SDPA, register_tapped_attention
 from stitchvlm.families import internvl2_checkpoint as internvl2
 from stitchvlm.families.base import VLM, Decoder, Family, Inputs, Prompt, assemble_prompt, decoder_windows
 from stitchvlm.families.checkpoint import load_weights, read_json, stop_token_ids
-from stitchvlm.layout import VisualLayout
+from stitchvlm.families.tiles import Cut, cut_layout, shrink
+from stitchvlm.methods.base import VisionEvidence
 from stitchvlm.records import Question
+from stitchvlm.schedule import Shrink
 from stitchvlm.shapes import Float
 
 
@@ -22,6 +26,7 @@ class InternVL(Family):
     """InternVL3 and 3.5 (``-hf`` checkpoints), the embedded pair, and InternVL2 in its remote-code layout."""
 
     name = "InternVL"
+    shows_vision = True
 
     def matches(self, config: dict[str, Any]) -> bool:
         return config.get("model_type") == "internvl" or internvl2.is_internvl2(config)
@@ -43,20 +48,32 @@ class InternVL(Family):
         placeholder_id = tokenizer.convert_tokens_to_ids(tokenizer.context_image_token)
         return VLM(source, self, tap_language_model(model), tokenizer, image_processor, stops, placeholder_id)
 
-    def prepare(self, vlm: VLM, questions: Sequence[Question], max_tiles: int | None) -> Inputs:
-        rows = [self._prepare_one(vlm, question, max_tiles) for question in questions]
-        pixels = [row_pixels for _, row_pixels, _ in rows if row_pixels is not None]
+    def prepare(
+        self, vlm: VLM, questions: Sequence[Question], max_tiles: int | None, to: Shrink | None = None
+    ) -> Inputs:
+        rows = [self._prepare_one(vlm, question, max_tiles, to) for question in questions]
+        tiles = groupby((tiles for row in rows for tiles in row.tiles), key=lambda tiles: tiles.shape[1:])
         return Inputs(
-            token_ids=tuple(ids for ids, _, _ in rows),
-            pixels=torch.cat(pixels) if pixels else None,
-            layouts=tuple(layout for _, _, layout in rows),
+            token_ids=tuple(row.token_ids[0] for row in rows),
+            tiles=tuple(torch.cat(list(alike)) for _, alike in tiles),
+            layouts=tuple(row.layouts[0] for row in rows),
+            n_unshrunk=tuple(row.n_unshrunk[0] for row in rows),
         )
 
     def encode(self, vlm: VLM, inputs: Inputs) -> Float[Tensor, "n_visual width"]:
-        if inputs.pixels is None:
+        if not inputs.tiles:
             return torch.empty(0, vlm.model.config.text_config.hidden_size, dtype=vlm.model.dtype, device=vlm.device)
-        features = vlm.model.get_image_features(pixel_values=inputs.pixels.to(vlm.device), return_dict=True)
-        return features.pooler_output.flatten(0, 1)
+        return torch.cat([_features(vlm, tiles).pooler_output.flatten(0, 1) for tiles in inputs.tiles])
+
+    def encode_and_show(
+        self, vlm: VLM, inputs: Inputs
+    ) -> tuple[Float[Tensor, "n_visual width"], tuple[VisionEvidence, ...]]:
+        counts = [layout.n_visual for layout in inputs.layouts]
+        if not inputs.tiles:
+            return self.encode(vlm, inputs), tuple(VisionEvidence(torch.empty(0), torch.empty(0, 1)) for _ in counts)
+        visual, received, keys = zip(*(_encode_and_show(vlm, tiles) for tiles in inputs.tiles), strict=True)
+        shown = zip(torch.cat(received).split(counts), torch.cat(keys).split(counts), strict=True)
+        return torch.cat(visual), tuple(VisionEvidence(*row) for row in shown)
 
     def embed(self, vlm: VLM, inputs: Inputs, visual: Float[Tensor, "n_visual width"]) -> Prompt:
         return assemble_prompt(inputs, visual, vlm)
@@ -73,10 +90,9 @@ class InternVL(Family):
             max_positions=config.max_position_embeddings,
         )
 
-    def _prepare_one(self, vlm: VLM, question: Question, max_tiles: int | None):
-        """Token ids, pixels and layout of one question."""
-        tokenizer, per_tile = vlm.tokenizer, vlm.model.config.image_seq_length
-        messages = question.as_messages()
+    def _prepare_one(self, vlm: VLM, question: Question, max_tiles: int | None, to: Shrink | None) -> Inputs:
+        """One question as a batch of one; its pictures' tiles may be of different sizes."""
+        tokenizer, messages = vlm.tokenizer, question.as_messages()
         image_tokens = (tokenizer.start_image_token, tokenizer.context_image_token, tokenizer.end_image_token)
         _reject_image_tokens(messages, image_tokens)
         text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
@@ -86,34 +102,90 @@ class InternVL(Family):
             raise ValueError(
                 f"the chat has {len(pieces) - 1} picture places but {len(question.images)} pictures were given"
             )
-        grids = [self._grid(vlm, image.size, max_tiles) for image in question.images]
-        for number, (columns, rows) in enumerate(grids):
-            n_tiles = columns * rows + (columns * rows > 1)
-            pieces[number] += f"{start}{context * per_tile * n_tiles}{end}"
+        most = max_tiles or vlm.image_processor.max_patches
+        cuts = unshrunk = [_cut(vlm, image.size, most) for image in question.images]
+        if to is not None:
+            allowed = [[_cut(vlm, image.size, n) for n in range(1, most + 1)] for image in question.images]
+            cuts = [shrink(cut, cuts_of_it, to) for cut, cuts_of_it in zip(unshrunk, allowed, strict=True)]
+        for number, cut in enumerate(cuts):
+            pieces[number] += f"{start}{context * cut.n_visual}{end}"
         prompt = "".join(pieces)
         has_start = bool(tokenizer.bos_token) and prompt.startswith(tokenizer.bos_token)
         ids = tokenizer(prompt, add_special_tokens=not has_start, return_tensors="pt").input_ids[0]
-        pixels = None
-        if question.images:
-            tiles = vlm.image_processor(
-                list(question.images),
-                crop_to_patches=True,
-                max_patches=max_tiles or vlm.image_processor.max_patches,
-                return_tensors="pt",
-            )
-            pixels = tiles["pixel_values"]
         index = (ids == vlm.placeholder_id).nonzero().squeeze(1)
         sizes = tuple(image.size for image in question.images)
-        return ids, pixels, tiled_layout(index, grids, int(per_tile**0.5), sizes, n_tokens=len(ids))
+        return Inputs(
+            token_ids=(ids,),
+            tiles=tuple(_tiles(vlm, image, cut) for image, cut in zip(question.images, cuts, strict=True)),
+            layouts=(cut_layout(index, cuts, sizes, n_tokens=len(ids)),),
+            n_unshrunk=(sum(cut.n_visual for cut in unshrunk),),
+        )
 
-    def _grid(self, vlm: VLM, size: tuple[int, int], max_tiles: int | None) -> tuple[int, int]:
-        """Columns and rows of tiles for a picture of (width, height); the processor does not tell."""
-        processor, (width, height) = vlm.image_processor, size
-        most = max_tiles or processor.max_patches
-        if most == 1:
-            return 1, 1
-        tile = (processor.size["height"], processor.size["width"])
-        return get_optimal_tiled_canvas((height, width), tile, processor.min_patches, most)
+
+def _cut(vlm: VLM, size: tuple[int, int], most: int) -> Cut:
+    """How the processor cuts a picture of (width, height) into at most so many tiles; it does not tell."""
+    processor, (width, height) = vlm.image_processor, size
+    if most == 1:
+        return Cut(1, 1, _tokens_along_a_tile(vlm))
+    tile = (processor.size["height"], processor.size["width"])
+    columns, rows = get_optimal_tiled_canvas((height, width), tile, processor.min_patches, most)
+    return Cut(columns, rows, _tokens_along_a_tile(vlm))
+
+
+def _tiles(vlm: VLM, image: Image, cut: Cut) -> Float[Tensor, "tiles 3 height width"]:
+    """A picture as the vision encoder sees it. Both bounds are the same, so that the grid does not depend on the tiles' size."""
+    pixels = vlm.image_processor.size["height"] * cut.side // _tokens_along_a_tile(vlm)
+    return vlm.image_processor(
+        [image],
+        crop_to_patches=True,
+        min_patches=cut.columns * cut.rows,
+        max_patches=cut.columns * cut.rows,
+        size={"height": pixels, "width": pixels},
+        return_tensors="pt",
+    )["pixel_values"]
+
+
+def _tokens_along_a_tile(vlm: VLM) -> int:
+    return int(vlm.model.config.image_seq_length**0.5)
+
+
+def _features(vlm: VLM, tiles: Tensor, states: bool = False) -> Any:
+    return vlm.model.get_image_features(
+        pixel_values=tiles.to(vlm.device), return_dict=True, output_hidden_states=states
+    )
+
+
+def _encode_and_show(vlm: VLM, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Per visual token its embedding, and attention and key averaged over its patches."""
+    features = _features(vlm, tiles, states=True)
+    layers = vlm.model.model.vision_tower.encoder.layer
+    shown = _summary_attention(layers[-2], features.hidden_states[-3])
+    received, keys = (_by_token(vlm, values).flatten(0, 1) for values in shown)
+    return features.pooler_output.flatten(0, 1), received[:, 0], keys
+
+
+def _summary_attention(layer: Any, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    """Attention that each patch receives from the summary token (in one column), and each patch's key; means over heads.
+
+    The one row is worked out beside the encoder's fused attention; ``hidden`` is what entered the layer.
+    """
+    attention, states = layer.attention, layer.layernorm_before(hidden)
+    shape = (*states.shape[:2], attention.num_heads, attention.head_dim)
+    query = attention.q_norm(attention.q_proj(states[:, :1])).view(shape[0], 1, *shape[2:]).transpose(1, 2)
+    key = attention.k_norm(attention.k_proj(states)).view(shape).transpose(1, 2)
+    received = ((query * attention.scale) @ key.transpose(2, 3)).float().softmax(-1).mean(1)[:, 0, 1:]
+    return received[..., None], key.float().mean(1)[:, 1:]
+
+
+def _by_token(vlm: VLM, values: Float[Tensor, "tiles patches dim"]) -> Float[Tensor, "tiles tokens dim"]:
+    """Means over the patches that make up each visual token, in the order of the visual tokens.
+
+    The model's own pixel shuffle puts the values of a token's patches side by side.
+    """
+    tiles, count, width = values.shape
+    side, ratio = int(count**0.5), vlm.model.config.downsample_ratio
+    shuffled = vlm.model.model.pixel_shuffle(values.reshape(tiles, side, side, width), scale_factor=ratio)
+    return shuffled.flatten(1, 2).unflatten(-1, (-1, width)).mean(-2)
 
 
 def tap_language_model(model: InternVLForConditionalGeneration) -> InternVLForConditionalGeneration:
@@ -121,36 +193,6 @@ def tap_language_model(model: InternVLForConditionalGeneration) -> InternVLForCo
     register_tapped_attention()
     model.set_attn_implementation({"": "sdpa", "text_config": TAPPED_SDPA, "vision_config": "sdpa"})
     return model.eval()
-
-
-def tiled_layout(
-    index: Tensor, grids: Sequence[tuple[int, int]], side: int, sizes: Sequence[tuple[int, int]], n_tokens: int
-) -> VisualLayout:
-    """The layout of pictures cut into ``grids`` of (columns, rows) tiles with ``side`` x ``side`` tokens each.
-
-    A picture of more than one tile is followed by a thumbnail that shows all of it at the size of one tile.
-    """
-    image, tile, boxes, coarse = [], [], [], []
-    for number, (columns, rows) in enumerate(grids):
-        views = [(c / columns, r / rows, 1 / columns, 1 / rows) for r in range(rows) for c in range(columns)]
-        views += [(0.0, 0.0, 1.0, 1.0)] if len(views) > 1 else []
-        for view, (x, y, width, height) in enumerate(views):
-            row, column = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-            left, top = x + column.flatten() * width / side, y + row.flatten() * height / side
-            boxes.append(torch.stack([left, top, left + width / side, top + height / side], dim=1))
-            image += [number] * side**2
-            tile += [view] * side**2
-            coarse += [view == columns * rows] * side**2
-    return VisualLayout(
-        n_tokens=n_tokens,
-        index=index,
-        image=torch.tensor(image, dtype=torch.long),
-        tile=torch.tensor(tile, dtype=torch.long),
-        box=torch.cat(boxes) if boxes else torch.empty(0, 4),
-        coarse_mask=torch.tensor(coarse, dtype=torch.bool),
-        structural_mask=torch.zeros(len(tile), dtype=torch.bool),
-        image_sizes=tuple(sizes),
-    )
 
 
 def _reject_image_tokens(messages: Sequence[dict[str, Any]], tokens: Sequence[str]) -> None:

@@ -6,14 +6,32 @@ one registers through the entry point group ``stitchvlm.methods``.
 
 from importlib.metadata import entry_points
 
-from stitchvlm.methods.base import Evidence, ReductionView, TokenReducer, TokenScorer
+from stitchvlm.methods.alone import LargeAlone, SmallAlone
+from stitchvlm.methods.base import Evidence, Method, ReductionView, TokenReducer, TokenScorer
+from stitchvlm.methods.cdpruner import CDPruner
+from stitchvlm.methods.dart import DART
+from stitchvlm.methods.divprune import DivPrune
+from stitchvlm.methods.downsample import Downsample
+from stitchvlm.methods.fastv import FastV
 from stitchvlm.methods.guided import Guided
+from stitchvlm.methods.options import check_options
+from stitchvlm.methods.oracle import Oracle
+from stitchvlm.methods.pyramiddrop import PyramidDrop
 from stitchvlm.methods.random import Random
+from stitchvlm.methods.single_layer import SingleLayer
+from stitchvlm.methods.sparsevlm import SparseVLM
+from stitchvlm.methods.tome import ToMe
+from stitchvlm.methods.uniform import Uniform
+from stitchvlm.methods.visionzip import VisionZip
 
-_BUILT_IN: tuple[type[TokenReducer], ...] = (Guided, Random)
+_BUILT_IN: tuple[type[Method], ...] = (
+    *(Guided, FastV, ToMe, SparseVLM, PyramidDrop, VisionZip, DivPrune, CDPruner, DART),
+    *(Uniform, Random, Downsample, SingleLayer, Oracle, SmallAlone, LargeAlone),
+)
+_OTHER_NAMES = {"none": "large-alone", "small": "small-alone"}
 
 
-def available_methods() -> dict[str, type[TokenReducer]]:
+def available_methods() -> dict[str, type[Method]]:
     """Every method by its name, those of other installed packages included."""
     methods = {method.name: method for method in _BUILT_IN}
     for entry in entry_points(group="stitchvlm.methods"):
@@ -21,25 +39,40 @@ def available_methods() -> dict[str, type[TokenReducer]]:
     return methods
 
 
-def make_method(name: str, **options) -> TokenReducer:
-    """The method of that name with its options.
+def method_class(name: str) -> type[Method]:
+    """The method of that name; ``none`` and ``small`` are short for the large and the small model alone.
 
     Raises:
         ValueError: if there is no such method.
     """
     methods = available_methods()
+    name = _OTHER_NAMES.get(name, name)
     if name not in methods:
-        raise ValueError(f"there is no method {name!r}; choose one of {', '.join(sorted(methods))}, or none")
-    return methods[name](**options)
+        raise ValueError(f"there is no method {name!r}; choose one of {', '.join(methods)}")
+    return methods[name]
+
+
+def make_method(name: str, **options: object) -> Method:
+    """The method of that name with its options.
+
+    Raises:
+        ValueError: if there is no such method or option, or a value is out of its range.
+    """
+    method = method_class(name)
+    check_options(method, options)
+    return method(**options)
 
 
 __all__ = [
     "Evidence",
     "Guided",
+    "LargeAlone",
+    "Method",
     "Random",
     "ReductionView",
     "TokenReducer",
     "TokenScorer",
     "available_methods",
     "make_method",
+    "method_class",
 ]

@@ -6,48 +6,138 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from stitchvlm.layout import VisualLayout
+from stitchvlm.maps import MapForm
 from stitchvlm.reduction import Reduction
-from stitchvlm.shapes import Float, Int
+from stitchvlm.schedule import Schedule
+from stitchvlm.shapes import Bool, Float, Int
 
 
 class Evidence(Enum):
     """What a method may ask to see. The engine collects only what is asked for."""
 
     GUIDE_MAP = "a guide map from the small model"
+    OWN_MAP = "the large model's own guide map, from a full pass of it"
+    ATTENTION = "the large model's attention in the layer before"
+    STATES = "the large model's hidden states and keys"
+    EMBEDDINGS = "visual and text tokens as they enter the language model"
+    VISION = "the vision encoder's attention and keys"
+
+
+@dataclass(frozen=True, eq=False)
+class VisionEvidence:
+    """What a vision encoder shows of itself, per visual token of one prompt.
+
+    Attributes:
+        attention: attention that the token's patches receive from the encoder's summary token, or from all patches where
+            it has none; the mean over heads in the last layer but one.
+        keys: keys of that layer, the mean over heads and over the token's patches.
+    """
+
+    attention: Float[Tensor, " n_visual"]
+    keys: Float[Tensor, "n_visual dim"]
 
 
 @dataclass(frozen=True, eq=False)
 class ReductionView:
-    """All that a method sees when it decides, one entry per row of the batch.
+    """All that a method sees when it decides, one entry per row of the batch; what it did not ask for is empty.
 
     Attributes:
         layouts: where the visual tokens sit.
         present: ordinals of the visual tokens that are still there, ascending.
         layer: the decoder layer before which the reduction happens.
-        guide: importance of every visual token of the layout (not only of those present), if the method needs it.
+        guide: importance of every visual token of the layout (not only of those present).
         seeds: one per row, for methods that draw random numbers, so that a row does not depend on its batch.
+        attention: what every present token receives, in the layer before, from the rows that the method asked for.
+        keys: of the present tokens, after the rotary embedding, in the layer before.
+        states: of the present tokens as they enter ``layer``.
+        sizes: how many tokens each present one stands for.
+        embeddings: of every visual token as it entered the language model.
+        instruction: embeddings of the text after the last visual token.
+        vision: what the vision encoder showed of every visual token.
     """
 
     layouts: Sequence[VisualLayout]
     present: Sequence[Int[Tensor, " _n_present"]]
     layer: int
-    guide: Sequence[Float[Tensor, " _n_visual"]] | None = None
+    guide: Sequence[Float[Tensor, " _n_visual"]] = ()
     seeds: Sequence[int] = ()
+    attention: Sequence[Float[Tensor, " _n_present"]] = ()
+    keys: Sequence[Float[Tensor, "_n_present _dim"]] = ()
+    states: Sequence[Float[Tensor, "_n_present _width"]] = ()
+    sizes: Sequence[Float[Tensor, " _n_present"]] = ()
+    embeddings: Sequence[Float[Tensor, "_n_visual _width"]] = ()
+    instruction: Sequence[Float[Tensor, "_n_text _width"]] = ()
+    vision: Sequence[VisionEvidence] = ()
 
 
-class TokenReducer(ABC):
-    """A method. Its options are its dataclass fields; ``paper`` names its source."""
+class Method(ABC):
+    """A way of answering with less. Its options are its dataclass fields; the first sentence of its docstring says what it does.
+
+    Attributes:
+        name: what users call it.
+        paper: its source, with the arXiv number.
+        needs: the evidence it decides on.
+        asks_large: False where the small model answers whatever is asked.
+    """
 
     name: ClassVar[str]
     paper: ClassVar[str]
     needs: ClassVar[frozenset[Evidence]] = frozenset()
+    asks_large: ClassVar[bool] = True
+
+    @abstractmethod
+    def schedule(self, keep: float, n_layers: int) -> Schedule:
+        """When visual tokens leave, so that the share ``keep`` stays on average over the large model's layers.
+
+        Raises:
+            UnreachableError: if the method cannot come to that average on so many layers.
+        """
+
+    def schedule_at(self, keep: float, layer: int) -> Schedule:
+        """The schedule of a user who names the layer: the share ``keep`` stays from there on.
+
+        Raises:
+            ValueError: if the method does not work at one layer.
+        """
+        raise ValueError(f"{self.name} does not take tokens away at one layer: leave the layer out")
+
+
+class TokenReducer(Method):
+    """A method that decides between two decoder layers of the large model which visual tokens go on."""
+
+    @property
+    def map_form(self) -> MapForm:
+        """How the guide map is made for a method that needs one; the paper's form unless it says otherwise."""
+        return MapForm()
 
     @abstractmethod
     def reduce(self, view: ReductionView, n_keep: Sequence[int]) -> Reduction:
         """Decide which visual tokens of every row stay, ``n_keep[row]`` of them."""
+
+    def schedule(self, keep: float, n_layers: int) -> Schedule:
+        return Schedule.for_average(keep, n_layers)
+
+    def schedule_at(self, keep: float, layer: int) -> Schedule:
+        schedule = Schedule.single(keep, layer)
+        self.check_layer(layer)
+        return schedule
+
+    def check_layer(self, layer: int) -> None:
+        """Raise a ValueError if the method cannot decide before ``layer`` because it looks at the layer before that."""
+        if layer == 0 and self.needs & {Evidence.ATTENTION, Evidence.STATES}:
+            raise ValueError(f"{self.name} looks at the layer before: give it a layer from 1 on, not 0")
+
+    def asking_rows(
+        self, layout: VisualLayout, embeddings: Float[Tensor, "n_tokens width"]
+    ) -> Bool[Tensor, " n_tokens"]:
+        """Which prompt tokens' attention counts as evidence, from the embeddings of the unpadded prompt; by default the last."""
+        rows = torch.zeros(layout.n_tokens, dtype=torch.bool)
+        rows[-1] = True
+        return rows
 
 
 class TokenScorer(TokenReducer):
@@ -59,3 +149,15 @@ class TokenScorer(TokenReducer):
 
     def reduce(self, view: ReductionView, n_keep: Sequence[int]) -> Reduction:
         return Reduction.top(self.score(view), n_keep, view.present)
+
+
+def over_layout(
+    view: ReductionView, scores: Sequence[Float[Tensor, " _n_present"]]
+) -> list[Float[Tensor, " _n_visual"]]:
+    """Scores of the present tokens as scores of all, those that are gone below every other."""
+    spread = []
+    for row, layout, present in zip(scores, view.layouts, view.present, strict=True):
+        whole = row.new_full((layout.n_visual,), -torch.inf)
+        whole[present.to(row.device)] = row
+        spread.append(whole)
+    return spread

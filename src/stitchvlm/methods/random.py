@@ -12,7 +12,10 @@ from stitchvlm.shapes import Float
 
 @dataclass(frozen=True)
 class Random(TokenScorer):
-    """Keep visual tokens drawn uniformly at random; a row's seed decides which."""
+    """Keep visual tokens drawn uniformly at random; a row's seed decides which.
+
+    A baseline from no paper.
+    """
 
     name = "random"
     paper = "baseline, no paper"

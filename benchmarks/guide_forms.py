@@ -1,0 +1,82 @@
+"""Which form of the guide map keeps what matters: the paper's ablation and other forms, on drawn questions of their own.
+
+    python benchmarks/guide_forms.py --questions 500      # goes on where it stopped
+
+Every form is an option of ``guided`` that costs the small model nothing more. Each is asked the same questions at 9 and at
+18 %, and its difference from the paper's form (all layers, rows of prompt and draft, plain sum) is told with its paired 95 %
+interval. No test or training uses these questions, so that a default may be chosen by them. Fonts are needed, as for training.
+"""
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness import write_result
+from reproduce import Progress
+
+from stitchvlm.evaluation.compare import make_rows
+from stitchvlm.evaluation.results import ResultFile
+from stitchvlm.evaluation.settings import RunSettings
+from stitchvlm.evaluation.statistics import mean_interval, paired_difference
+from stitchvlm.evaluation.study import Study
+from stitchvlm.evaluation.summary import groups_of
+from stitchvlm.evaluation.tables import slug
+from stitchvlm.evaluation.tasks import load_scenes
+from stitchvlm.training.fonts import find_fonts
+from stitchvlm.training.split import write_split
+
+SEED = "map-validation-0"
+ABLATION = ["layers=first", "layers=last", "rows=prompt", "rows=generated"]
+OTHERS = ["rows=answer", "heads=normalised", "heads=max", "layer_weights=rising", "layer_weights=falling"]
+OTHERS += ["sinks=damp", "smooth=true"]
+KEEPS = ["9%", "18%"]
+
+Records = list[dict[str, Any]]
+
+
+def compare(records: dict[str, Records]) -> dict[str, Any]:
+    """Accuracy of every row, and its difference from the paper's form at the same share."""
+    told: dict[str, Any] = {}
+    for name, rows in records.items():
+        by_id = {record["id"]: record["score"] for record in records[f"guided {name.rpartition(' ')[2]}"]}
+        scores = [record["score"] for record in rows]
+        low, high = mean_interval(scores, groups_of(rows))
+        difference = paired_difference(scores, [by_id[record["id"]] for record in rows], groups_of(rows))
+        told[name] = {"accuracy": sum(scores) / len(scores), "low": low, "high": high}
+        told[name]["difference"] = asdict(difference)
+    return told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--questions", type=int, default=500)
+    parser.add_argument("--folder", type=Path, default=Path("results-local/guide_forms"))
+    parser.add_argument("--out", type=Path, default=Path("results/guide_forms.json"))
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    archive = options.folder / "validation.zip"
+    if not archive.exists():
+        write_split(archive, options.questions, find_fonts(), SEED)
+    samples = load_scenes(archive)[: options.questions]
+    base = RunSettings(exit="never", both=False)
+    rows = make_rows(base, ["guided", *(f"guided:{form}" for form in ABLATION + OTHERS)], KEEPS)
+    rows = {name: settings for name, settings in rows.items() if settings.method == "guided"}
+    files = {
+        name: ResultFile(options.folder / f"{slug(name)}.jsonl", settings.identity(SEED))
+        for name, settings in rows.items()
+    }
+    progress = Progress("guide forms", len(samples) * len(rows))
+    for name, record in Study(rows, "cpu").run(samples, files):
+        progress(name, "answered", record)
+    asked = {sample.id for sample in samples}
+    forms = compare({name: [r for r in file.records if r["id"] in asked] for name, file in files.items()})
+    for name, told in forms.items():
+        mean, low, high = (100 * told["difference"][end] for end in ("mean", "low", "high"))
+        print(f"{name:40} {told['accuracy']:.1%} ({told['low']:.1%} to {told['high']:.1%})", end="")
+        print(f"   {mean:+.1f} ({low:+.1f} to {high:+.1f})")
+    write_result(options.out, {"benchmark": "guide_forms", "questions": len(samples), "seed": SEED, "forms": forms})
+
+
+if __name__ == "__main__":
+    main()

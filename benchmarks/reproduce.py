@@ -1,0 +1,149 @@
+"""The checked-in tables and figures: every study of ``reproduce.toml``.
+
+    make reproduce                                    # or: python benchmarks/reproduce.py; goes on where it stopped
+    python benchmarks/reproduce.py --only scenes --table   # print the table of what is checked in
+
+The lines of every answer stay in ``results-local/STUDY``; ``results/STUDY`` gets what they add up to (``study.json``), the figures
+and their pictures. Seconds mean something only on an otherwise idle machine.
+"""
+
+import argparse
+import shutil
+import sys
+import time
+import tomllib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from stitchvlm.evaluation.compare import Comparison, Extras, make_rows, within_reach
+from stitchvlm.evaluation.curve import at_shares
+from stitchvlm.evaluation.plots import draw_figures, save_figures
+from stitchvlm.evaluation.settings import RunSettings, parse_method
+from stitchvlm.evaluation.tables import STUDY, StudyTable
+from stitchvlm.evaluation.tasks import open_task
+
+CONFIG = Path(__file__).with_name("reproduce.toml")
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """One study as the config names it."""
+
+    name: str
+    task: str
+    n: int
+    methods: list[str]
+    keep: list[str]
+    more: list[dict[str, str]] = field(default_factory=list)
+    live: int = 20
+    agreement: int = 50
+
+    def rows(self) -> dict[str, RunSettings]:
+        """The rows by their labels."""
+        base = RunSettings(exit="never")
+        rows = make_rows(base, self.methods, self.keep)
+        for more in self.more:
+            method, options = parse_method(more["method"])
+            settings = replace(base, method=method, options=options, keep=more["keep"], exit=more.get("exit"))
+            rows[settings.resolve().label] = settings
+        return rows
+
+
+def read_config(path: Path = CONFIG) -> list[StudyConfig]:
+    """The studies of a config file."""
+    return [StudyConfig(**study) for study in tomllib.loads(path.read_text(encoding="utf-8"))["study"]]
+
+
+def reproduce(config: StudyConfig, lines: Path, results: Path, memory: bool) -> StudyTable:
+    """Answer what is missing, then write the study with its figures."""
+    extras = Extras(config.live, memory, config.agreement)
+    rows, left_out = within_reach(config.rows())
+    task = open_task(config.task, config.n)
+    comparison = Comparison(config.task, task, rows, {"device": "cpu"}, True, extras, left_out)
+    table, _ = comparison.run(lines / config.name, Progress(config.name, config.n * len(rows)))
+    return publish(table, results / config.name)
+
+
+def publish(table: StudyTable, folder: Path) -> StudyTable:
+    """The study, its pictures and its figures in ``folder``."""
+    assert table.folder is not None, "it was written somewhere"
+    folder.mkdir(parents=True, exist_ok=True)
+    for exhibit in table.gallery:
+        for name in exhibit["pictures"]:
+            shutil.copyfile(table.folder / name, folder / name)
+    table.write(folder / STUDY)
+    save_figures(draw_figures(table), folder)
+    return replace(table, folder=folder)
+
+
+class Progress:
+    """Says every hundred answers how far the study is."""
+
+    def __init__(self, name: str, total: int):
+        self._name, self._total, self._done = name, total, 0
+        self._started = time.monotonic()
+
+    def __call__(self, row: str, what: str, record: dict[str, Any]) -> None:
+        self._done += bool(record)
+        if not record or self._done % 100 == 0:
+            minutes = (time.monotonic() - self._started) / 60
+            print(f"{self._name}: {what} {row}, {self._done} of {self._total}, {minutes:.1f} min", file=sys.stderr)
+
+
+def markdown(table: StudyTable) -> str:
+    """The rows as a table for a README, what exits of the guided row with fewest tokens give, and what was not compared."""
+    lines = [
+        "| way of answering | accuracy (95 % interval) | against large alone | visual tokens computed | early exits | seconds |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in table.rows:
+        told, difference = row.all, row.all["difference"]
+        gain = "" if difference is None else f"{100 * difference['mean']:+.1f}"
+        if difference is not None:
+            gain += f" ({100 * difference['low']:+.1f} – {100 * difference['high']:+.1f})"
+        lines.append(
+            f"| {row.name} | {told['accuracy']:.1%} ({told['low']:.1%} – {told['high']:.1%}) | {gain} "
+            f"| {told['average_retention']:.1%} | {told['exits']:.0%} | {told['stages']['total']['median']:.3f} |"
+        )
+    if table.exit_rows:
+        row = min(table.exit_rows, key=lambda row: row.all["average_retention"])
+        lines += [
+            "",
+            f"| exits ({row.name}) | threshold | accuracy (95 % interval) | seconds (mean) |",
+            "|---|---|---|---|",
+        ]
+        lines += [_exit_line(point) for point in at_shares(row.curve)]
+    return "\n".join([*lines, "", *(f"Not compared: {one}." for one in table.left_out)]).rstrip()
+
+
+def _exit_line(point: dict[str, Any]) -> str:
+    threshold = "never" if point["threshold"] is None else f"{point['threshold']:.3f}"
+    interval = f"{point['low']:.1%} – {point['high']:.1%}"
+    return f"| {point['exits']:.0%} | {threshold} | {point['accuracy']:.1%} ({interval}) | {point['seconds']:.3f} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", help="the name of one study")
+    parser.add_argument("--table", action="store_true", help="print what is checked in and measure nothing")
+    parser.add_argument(
+        "--plots", action="store_true", help="draw the figures of what is checked in and measure nothing"
+    )
+    parser.add_argument("--no-memory", action="store_true", help="do not measure peak memory, some seconds per row")
+    parser.add_argument("--lines", type=Path, default=Path("results-local"))
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    options = parser.parse_args()
+    for config in read_config():
+        if options.only in (None, config.name):
+            if options.table or options.plots:
+                table = StudyTable.read(options.results / config.name / STUDY)
+            else:
+                table = reproduce(config, options.lines, options.results, not options.no_memory)
+            if options.plots:
+                save_figures(draw_figures(table), options.results / config.name)
+            print(markdown(table))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""``stitch methods``: what can be chosen with ``--method``."""
+
+import inspect
+import json
+from typing import TYPE_CHECKING, Any
+
+from stitchvlm.commands import options
+
+if TYPE_CHECKING:
+    from stitchvlm.methods import Method
+
+
+def methods(as_json: options.Json = False, debug: options.Debug = False) -> None:
+    """List the methods: what they do, what they need, their options and their papers."""
+    from stitchvlm.methods import available_methods
+
+    described = {name: _describe(method) for name, method in available_methods().items()}
+    if as_json:
+        print(json.dumps(described))
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False, show_lines=False)
+    table.add_column("method", style="bold", no_wrap=True)
+    for name, share in (("what it does", 5), ("needs", 3), ("options", 2), ("source", 3)):
+        table.add_column(name, ratio=share)
+    for name, told in described.items():
+        values = "\n".join(f"{option}={value['default']}" for option, value in told["options"].items())
+        table.add_row(name, told["does"], "; ".join(told["needs"]) or "nothing", values, told["paper"])
+    Console(highlight=False).print(table)
+
+
+def _describe(method: "type[Method]") -> dict[str, Any]:
+    from stitchvlm.methods.options import method_options
+
+    paragraph = (inspect.getdoc(method) or "").partition("\n\n")[0]
+    found = method_options(method).values()
+    return {
+        "does": " ".join(paragraph.replace("``", "").split()),
+        "paper": method.paper,
+        "needs": sorted(evidence.value for evidence in method.needs),
+        "options": {option.name: {"default": option.default, "value": option.wanted} for option in found},
+    }

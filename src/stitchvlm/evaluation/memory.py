@@ -1,0 +1,61 @@
+"""Peak memory of one way of answering: a process of its own answers one question and says how large it grew.
+
+On a CPU that is its resident size, Python and torch themselves included; on a GPU what torch held there at most.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from stitchvlm.errors import DataError
+from stitchvlm.evaluation.settings import RunSettings
+from stitchvlm.evaluation.study import Study
+from stitchvlm.evaluation.tasks import open_task
+
+_TIMEOUT = 1800
+
+
+def peak_memory(
+    settings: RunSettings, task: str, question: str, devices: dict[str, Any], unlabelled: bool = False
+) -> dict[str, float]:
+    """Peak mebibytes of the process (``resident``) and of its GPUs together (``device``, where there are any).
+
+    Args:
+        task, unlabelled: as :func:`~stitchvlm.evaluation.tasks.open_task` takes them.
+        question: the id of the one that is answered.
+        devices: ``device``, ``small_device`` and ``device_map`` of the study.
+
+    Raises:
+        DataError: if the process fails.
+    """
+    order = json.dumps(
+        {"settings": asdict(settings), "task": task, "unlabelled": unlabelled, "question": question, "devices": devices}
+    )
+    command = [sys.executable, "-m", "stitchvlm.evaluation.memory"]
+    done = subprocess.run(command, input=order, capture_output=True, text=True, timeout=_TIMEOUT)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise DataError(f"memory could not be measured ({reason}): leave it out, in stitch compare with --no-memory")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _measure(order: dict[str, Any]) -> dict[str, float]:
+    import resource
+
+    study = Study({"row": RunSettings(**order["settings"])}, **order["devices"])
+    samples = open_task(order["task"], unlabelled=order["unlabelled"]).samples
+    study.answer(next(sample for sample in samples if sample.id == order["question"]), "row")
+    unit = 1024 if sys.platform != "darwin" else 1024**2
+    peak = {"resident": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
+    if torch.cuda.is_available():
+        held = sum(torch.cuda.max_memory_allocated(device) for device in range(torch.cuda.device_count()))
+        peak["device"] = held / 1024**2
+    return peak
+
+
+if __name__ == "__main__":
+    print(json.dumps(_measure(json.load(sys.stdin))))

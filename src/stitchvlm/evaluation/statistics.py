@@ -1,0 +1,118 @@
+"""How sure the figures of a run are: intervals of shares, of differences, and the middle and the tail of seconds."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+def wilson_interval(n_correct: float, n: float, z: float = 1.959964) -> tuple[float, float]:
+    """The interval of a true share that ``n_correct`` of ``n`` is compatible with, 95 % by default (Wilson, 1927).
+
+    Unlike the usual normal interval it stays within [0, 1] and has a width at 0 and at ``n``. Scores between 0 and 1 may be
+    summed up to ``n_correct``: they vary less than right and wrong of the same mean, so the interval is then too wide
+    rather than too narrow.
+    """
+    if n == 0:
+        return 0.0, 1.0
+    share, z2 = n_correct / n, z * z
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = z * math.sqrt(max(0.0, share * (1 - share)) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def mean_variance(values: Sequence[float], groups: Sequence[object]) -> float:
+    """The variance of the mean of values that depend on each other within a group and on nothing else beyond it.
+
+    The sandwich estimate of a ratio (Liang and Zeger, 1986): whole groups are what was drawn. Groups of one give the textbook
+    value. Infinite where there is one group only, which says nothing of others.
+    """
+    sums, sizes = _group_sums(values, groups)
+    n_groups = len(sums)
+    if n_groups < 2:
+        return math.inf
+    return float(n_groups / (n_groups - 1) * np.square(sums - np.mean(values) * sizes).sum() / len(values) ** 2)
+
+
+def mean_interval(scores: Sequence[float], groups: Sequence[object]) -> tuple[float, float]:
+    """The 95 % interval of a mean score between 0 and 1: Wilson's for as many questions as these are worth.
+
+    Questions about one picture are worth less than as many about different ones: n is divided by how much larger the variance of
+    the mean is than without groups (Korn and Graubard, 1998), but not below the number of groups. Where nothing varies that
+    number stands for n.
+    """
+    n, n_groups, mean = len(scores), len(set(groups)), float(np.mean(scores))
+    plain = mean_variance(scores, range(n))
+    inflation = mean_variance(scores, groups) / plain if plain > 0 and n_groups > 1 else n / n_groups
+    worth = min(n, max(n_groups, n / max(1.0, inflation)))
+    return wilson_interval(mean * worth, worth)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The mean of what one way of answering scored more than another on the same ``n`` questions.
+
+    Attributes:
+        low: lower end of its 95 % interval.
+        high: upper end.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def paired_difference(
+    scores: Sequence[float],
+    baseline: Sequence[float],
+    groups: Sequence[object] | None = None,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Difference:
+    """The mean difference with the 95 % percentile interval of a paired bootstrap (Efron, 1979).
+
+    Groups of questions are drawn again, each question with both of its scores: what is hard for both does not widen the
+    interval, and what questions about one picture have in common does not narrow it.
+
+    Args:
+        groups: of every question; None where each is on its own.
+
+    Raises:
+        ValueError: if the scores are no pairs or there are none.
+    """
+    if len(scores) != len(baseline) or not scores:
+        raise ValueError(f"a paired difference needs pairs, not {len(scores)} scores against {len(baseline)}")
+    gains = np.asarray(scores, dtype=float) - np.asarray(baseline, dtype=float)
+    sums, sizes = _group_sums(gains, range(len(gains)) if groups is None else groups)
+    kinds, counts = np.unique(np.stack([sums, sizes], axis=1), axis=0, return_counts=True)
+    # A resample is how often each distinct kind of group was drawn: few numbers even for many questions.
+    drawn = np.random.default_rng(seed).multinomial(len(sums), counts / len(sums), size=resamples)
+    total, size = (drawn @ kinds).T
+    low, high = np.quantile(total / size, [0.025, 0.975])
+    return Difference(float(gains.mean()), float(low), float(high), len(gains))
+
+
+def _group_sums(values: Sequence[float] | np.ndarray, groups: Sequence[object]) -> tuple[np.ndarray, np.ndarray]:
+    """The sum over every group, and the number of its members, in the order in which the groups come first."""
+    numbers: dict[object, int] = {}
+    place = [numbers.setdefault(group, len(numbers)) for group in groups]
+    return np.bincount(place, np.asarray(values, dtype=float)), np.bincount(place).astype(float)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The middle and the tail of some measurements: the median, and what 95 % of them stay below."""
+
+    median: float
+    p95: float
+    n: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread | None":
+        """None of none."""
+        if not values:
+            return None
+        median, p95 = np.quantile(np.asarray(values, dtype=float), [0.5, 0.95])
+        return cls(float(median), float(p95), len(values))

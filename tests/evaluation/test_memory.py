@@ -1,0 +1,22 @@
+"""Peak memory in a process of its own."""
+
+import pytest
+
+from stitchvlm.errors import DataError
+from stitchvlm.evaluation.memory import peak_memory
+from stitchvlm.evaluation.settings import RunSettings
+from stitchvlm.evaluation.tasks import load_task
+
+CPU = {"device": "cpu"}
+
+
+@pytest.mark.slow
+def test_a_process_of_its_own_tells_how_large_it_grew(tiny_pair):
+    settings = RunSettings(*tiny_pair, method="random", keep=0.5, exit="never", max_new_tokens=2)
+    assert 100 < peak_memory(settings, "scenes", load_task("scenes", 1)[0].id, CPU)["resident"] < 5000
+
+
+@pytest.mark.slow
+def test_a_process_that_fails_is_one_sentence(tiny_pair):
+    with pytest.raises(DataError, match="memory could not be measured .*--no-memory"):
+        peak_memory(RunSettings(*tiny_pair), "poems", "q1", CPU)

@@ -1,0 +1,194 @@
+"""Many ways of answering on the same questions: what is shared, what is counted, and what is asked again."""
+
+from dataclasses import replace
+
+import pytest
+
+from stitchvlm.evaluation.results import ResultFile
+from stitchvlm.evaluation.sample import Problem
+from stitchvlm.evaluation.settings import RunSettings, parse_method
+from stitchvlm.evaluation.shared import SharedEngine
+from stitchvlm.evaluation.study import Study
+from stitchvlm.evaluation.tasks import load_task
+from stitchvlm.stitch import Stitch, make_question
+
+FIELDS = {
+    *(
+        "id",
+        "kind",
+        "group",
+        "question",
+        "gold",
+        "answers",
+        "metric",
+        "answer",
+        "answered_by",
+        "small_answer",
+        "large_answer",
+    ),
+    *("draft_complete", "score", "small_score", "large_score", "scores", "tokens", "large_retention", "flops"),
+    *("seconds", "spared_seconds", "first_token", "live"),
+}
+KEPT = {"guided": 8, "random": 8, "large-alone": 20, "small-alone": 0}
+
+
+@pytest.fixture(scope="module")
+def settings(tiny_pair):
+    return lambda **options: RunSettings(*tiny_pair, max_new_tokens=4, keep=0.5, **options)
+
+
+@pytest.fixture(scope="module")
+def study(settings):
+    rows = {method: settings(method=method, exit="never") for method in KEPT}
+    return Study(rows | {"exits": settings(exit="always"), "quiet": settings(exit="always", both=False)}, "cpu")
+
+
+@pytest.fixture
+def sample(scenes_task):
+    return load_task("scenes", 1)[0]
+
+
+@pytest.mark.parametrize("method", KEPT)
+def test_every_row_gives_the_same_fields(study, sample, method):
+    record = study.record(sample, method)
+    assert set(record) == FIELDS and record["live"] is None
+    assert record["answered_by"] == ("small" if method == "small-alone" else "large")
+    assert record["answer"] == record[f"{record['answered_by']}_answer"]
+    assert record["score"] == record[f"{record['answered_by']}_score"]
+    assert record["tokens"]["kept"] == KEPT[method] and None not in record["scores"].values()
+    small_stages = {stage for stage in record["seconds"] if stage.startswith("small")}
+    assert bool(small_stages) == (method in ("guided", "small-alone"))
+    assert "exit_check" not in record["seconds"] and "exit_check" in record["spared_seconds"]
+    assert record["seconds"]["total"] == pytest.approx(
+        sum(value for stage, value in record["seconds"].items() if stage != "total")
+    )
+
+
+def test_the_spared_model_is_asked_but_does_not_count(study, sample):
+    exited, guided = study.record(sample, "exits"), study.record(sample, "guided")
+    assert exited["answered_by"] == "small" and exited["tokens"]["kept"] == 0
+    assert exited["large_answer"] == guided["large_answer"] and exited["small_answer"] == guided["small_answer"]
+    assert not any(stage.startswith("large") for stage in exited["seconds"]) and "exit_check" in exited["seconds"]
+    assert {"large_prefill", "large_decode"} <= set(exited["spared_seconds"])
+    assert exited["flops"]["total"] == exited["flops"]["small"] + exited["flops"]["exit_check"]
+    assert guided["flops"]["total"] == guided["flops"]["small"] + guided["flops"]["large"]
+
+
+def test_nobody_else_is_asked_without_both(study, sample):
+    record = study.record(sample, "quiet")
+    assert record["large_answer"] is None and record["spared_seconds"] == {} and "large" not in record["flops"]
+
+
+def test_answers_are_those_of_the_ordinary_path(study, settings, sample, tiny_pair):
+    question = make_question(sample.question, sample.picture())
+    for method in ("guided", "random", "large-alone", "small-alone"):
+        vlm = Stitch.from_pretrained(
+            *tiny_pair, keep=0.5, method=method, exit="never", device="cpu", sampling=study.sampling
+        )
+        answer, record = vlm.answer([question])[0], study.record(sample, method)
+        assert record["answer"] == answer.text and record["tokens"]["kept"] == answer.trace.n_kept
+        assert study.answer(sample, method).text == answer.text
+
+
+def test_pictures_are_encoded_once_and_their_seconds_counted_for_every_row(settings, sample, tmp_path, monkeypatch):
+    encoded = []
+    embed = SharedEngine.__mro__[1].embed
+    monkeypatch.setattr(
+        SharedEngine.__mro__[1], "embed", lambda self, *rest: (encoded.append(self), embed(self, *rest))[1]
+    )
+    rows = {method: settings(method=method, exit="never") for method in ("large-alone", "guided", "random")}
+    study = Study(rows, "cpu")
+    files = {name: ResultFile(tmp_path / f"{name}.jsonl", row.identity("scenes")) for name, row in rows.items()}
+    records = dict(study.run([sample], files))
+    assert len(encoded) == 4  # small and large, once to warm up and once for the record
+    told = [record["seconds"]["large_encode"] for record in records.values()]
+    assert min(told) > max(told) / 10  # what comes from memory takes a thousandth
+
+
+def test_live_latency_shares_nothing(study, sample):
+    for name in ("guided", "exits", "small-alone"):
+        live = study.record(sample, name, live=True)["live"]
+        assert 0 < live["first_token"] <= live["total"]
+
+
+def test_small_alone_never_loads_the_large_model(tiny_pair, sample, monkeypatch):
+    from stitchvlm.stitch import load_vlm
+
+    loaded = []
+    monkeypatch.setattr(
+        "stitchvlm.stitch.load_vlm", lambda source, *rest: (loaded.append(source), load_vlm(source, *rest))[1]
+    )
+    rows = {"small": RunSettings(small=tiny_pair[0], method="small", max_new_tokens=4)}
+    record = Study(rows, "cpu").record(sample, "small", live=True)
+    assert loaded == [tiny_pair[0]] and record["large_answer"] is None
+
+
+def test_done_questions_are_not_asked_again(settings, scenes_task, tmp_path):
+    rows = {method: settings(method=method, exit="never") for method in ("large-alone", "random")}
+    study, samples = Study(rows, "cpu"), load_task("scenes")
+
+    def files():
+        return {name: ResultFile(tmp_path / f"{name}.jsonl", row.identity("scenes")) for name, row in rows.items()}
+
+    first = files()
+    runs = study.run(samples, first)
+    asked = [next(runs) for _ in range(5)]
+    runs.close()
+    for file in first.values():
+        file.close()
+    assert [(name, record["id"]) for name, record in asked][-1] == ("large-alone", "q2")
+    again = files()
+    rest = [(name, record["id"]) for name, record in study.run(samples, again)]
+    assert rest[:2] == [("random", "q2"), ("large-alone", "q3")] and len(rest) == 11
+    assert all([record["id"] for record in file.records] == [f"q{n}" for n in range(8)] for file in again.values())
+
+
+def test_questions_that_cannot_be_asked_are_noted_by_line(settings, scenes_task, tmp_path):
+    study = Study({"random": settings(method="random", exit="never", both=False)}, "cpu")
+    good, other = load_task("scenes", 2)
+    bad = replace(other, question="what is <IMG_CONTEXT>?", line=7)
+    with ResultFile(tmp_path / "r.jsonl", {}) as file:
+        assert [record["id"] for _, record in study.run([bad, good], {"random": file})] == [good.id]
+    (problem,) = study.problems
+    assert isinstance(problem, Problem) and problem.line == 7 and "<IMG_CONTEXT>" in problem.detail
+    for strict, line in ((True, 7), (False, None)):
+        with (
+            ResultFile(tmp_path / "s.jsonl", {}) as file,
+            pytest.raises(ValueError, match="<IMG_CONTEXT>"),
+        ):
+            list(study.run([replace(bad, line=line)], {"random": file}, strict=strict))
+
+
+def test_rows_of_a_study_share_their_models(settings):
+    with pytest.raises(ValueError, match="share small, large, dtype"):
+        Study({"a": settings(), "b": replace(settings(), seed=1)}, "cpu")
+    with pytest.raises(ValueError, match="layer 9"):
+        Study({"a": settings(layer=9)}, "cpu")
+    with pytest.raises(ValueError, match="layer is given twice, as 2 and as the option layer=1"):
+        Study({"a": settings(method="fastv", layer=2, options={"layer": 1})}, "cpu")
+
+
+def test_methods_are_read_with_their_options():
+    assert parse_method("fastv:layer=1") == ("fastv", {"layer": 1}) and parse_method(" none ") == ("large-alone", {})
+    for text, names in (
+        ("magic", "'magic'"),
+        ("fastv:depth=1", "'depth'"),
+        ("fastv:layer=x", "'x'"),
+        ("random:a=1", "none"),
+    ):
+        with pytest.raises(ValueError, match=names):
+            parse_method(text)
+
+
+def test_identity_tells_ways_apart_and_spells_out_defaults(settings, tiny_pair):
+    assert settings(exit="0.5").identity("scenes") == settings(exit=0.5).identity("scenes")
+    assert settings(method="none").identity("scenes") == settings(method="large-alone").identity("scenes")
+    assert settings(method="fastv", options={"layer": 1}).identity("t") != settings(method="fastv").identity("t")
+    assert settings().resolve().exit == "never"
+    with pytest.raises(ValueError, match="--large"):
+        RunSettings(small=tiny_pair[0]).resolve()
+
+
+def test_labels(settings):
+    assert settings(method="small").label == "small-alone" and settings(exit=0.5).label == "guided 50% + exit 0.5"
+    assert settings(method="fastv", options={"layer": 1}, exit="never").label == "fastv (layer 1) 50%"
