@@ -208,7 +208,8 @@ def _check_ways(ways: Sequence[Recorded], target: Target, reference: Recorded | 
             ours, theirs = ways[0].settings.get(name), other.settings.get(name)
             if ours != theirs:
                 raise ValueError(
-                    f"{other.name} is by {name} {theirs}, and {ways[0].name} by {ours}: record the same {name}"
+                    f"{other.name} was recorded with {name} {theirs!r} and {ways[0].name} with {ours!r}: "
+                    f"give files of the same {name}"
                 )
 
 
