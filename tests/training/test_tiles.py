@@ -9,7 +9,7 @@ from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2Im
 from stitchvlm.training.generator import draw_scene
 from stitchvlm.training.grid import CELLS, MAX_TILES, MIN_TILES, TILE, cut_tiles, tile_boxes, tile_count
 from stitchvlm.training.labels import COLUMN, HEADS, IGNORE, dense_labels
-from stitchvlm.training.regions import keep_around, token_boxes
+from stitchvlm.training.regions import asked_tokens, keep_around, token_boxes, tokens_touching
 from stitchvlm.training.scene import Glyph, Scene, Thing
 from stitchvlm.training.tower import normalise
 from stitchvlm.training.words import COLOUR_NAMES, GLYPHS, NOUNS
@@ -81,3 +81,27 @@ def test_kept_tokens_hold_the_text():
             (boxes[:, 0] <= glyph.x) & (glyph.x <= boxes[:, 2]) & (boxes[:, 1] <= glyph.y) & (glyph.y <= boxes[:, 3])
         )
         assert inside.any()
+
+
+def test_a_guide_that_misses_some_leaves_parts_of_the_text():
+    _, scene, _ = draw_scene(5)
+    thing = next(thing for thing in scene.things if thing.text)
+    text = set(tokens_touching(token_boxes(scene), thing.text_box).tolist())
+    counts = []
+    for seed in range(40):
+        kept = keep_around(scene, [thing], 40, np.random.default_rng(seed), lost=0.3)
+        assert len(kept) <= 40
+        counts.append(len(text & set(kept)) / len(text))
+    assert 0.6 < np.mean(counts) < 0.8
+
+
+def test_asked_tokens_are_counted_among_the_kept_ones():
+    _, scene, _ = draw_scene(5)
+    thing = next(thing for thing in scene.things if thing.text)
+    x0, y0, x1, y1 = thing.text_box
+    box = (x0 / scene.width, y0 / scene.height, x1 / scene.width, y1 / scene.height)
+    text = set(tokens_touching(token_boxes(scene), thing.text_box).tolist())
+    kept = keep_around(scene, [thing], 40, np.random.default_rng(0), lost=0.3)
+    found, nowhere = asked_tokens(scene, [box, (0.0, 0.0, 1.0, 1.0)], kept)
+    assert {kept[k] for k in found} == text & set(kept)
+    assert nowhere == []

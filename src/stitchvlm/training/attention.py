@@ -4,12 +4,21 @@ On CPUs with bfloat16 matrix units it is faster, forward and backward, than the 
 one. The saved models carry no trace of it.
 """
 
+from typing import Protocol
+
 import torch
 from torch import nn
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 NAME = "stitch_plain"
+
+
+class Listener(Protocol):
+    """What may be handed to a forward pass to hear of every layer's attention."""
+
+    def hear(self, layer: int, query: torch.Tensor, key: torch.Tensor) -> None:
+        """`query[b, heads, n, d]`, scaled, and `key[b, kv heads, n, d]`."""
 
 
 def plain_attention(
@@ -19,14 +28,21 @@ def plain_attention(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
+    grounding: Listener | None = None,
     **_: object,
 ) -> tuple[torch.Tensor, None]:
-    """`query[b, heads, n, d]`, `key`, `value` `[b, kv heads, n, d]`, boolean mask; gives `[b, n, heads, d]`."""
+    """`query[b, heads, n, d]`, `key`, `value` `[b, kv heads, n, d]`, boolean mask; gives `[b, n, heads, d]`.
+
+    A `grounding` that is handed to the model's forward pass hears of every layer's queries and keys.
+    """
     batch, heads, length, width = query.shape
     groups = heads // key.shape[1]
     scale = width**-0.5 if scaling is None else scaling
-    key, value = key.to(value.dtype)[:, :, None], value[:, :, None]
-    scores = (query.to(value.dtype) * scale).reshape(batch, -1, groups, length, width) @ key.transpose(-1, -2)
+    query, key = query.to(value.dtype) * scale, key.to(value.dtype)
+    if grounding is not None:
+        grounding.hear(module.layer_idx, query, key)
+    key, value = key[:, :, None], value[:, :, None]
+    scores = query.reshape(batch, -1, groups, length, width) @ key.transpose(-1, -2)
     if attention_mask is not None:
         scores = scores.masked_fill(~attention_mask[:, :, None], torch.finfo(scores.dtype).min)
     with torch.autocast(scores.device.type, enabled=False):

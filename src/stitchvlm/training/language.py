@@ -12,17 +12,24 @@ from transformers import InternVLForConditionalGeneration
 from .architecture import visual_features
 from .cache import PictureSet
 from .grid import TOKENS_PER_TILE
+from .grounding import Grounding
 from .packing import UNSEEN, Batch, Packed, Packer, collate
 from .questions import Question, ask_several
-from .regions import keep_around
+from .regions import asked_tokens, keep_around
 from .scene import Scene, Thing
 from .tower import normalise
 from .words import SYSTEM_PROMPTS
 
+MOST_LOST = 0.4
+"""In half of the pictures whose tokens are dropped, those of the asked text go with a probability of up to this."""
+
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a language stage asks. Shares and limits move linearly from the first value to the second over the stage."""
+    """What a language stage asks. Shares and limits move linearly from the first value to the second over the stage.
+
+    `grounding` is the weight of the loss that tells heads where to look.
+    """
 
     sets: tuple[str, ...] = ("small",)
     tiles: tuple[int, ...] = (1,)
@@ -36,10 +43,21 @@ class Lesson:
     )
     most_things: tuple[int, int] = (2, 9)
     dropped_share: float = 0.0
+    grounding: float = 0.5
 
     def shares(self, progress: float) -> dict[str, float]:
         kinds = {**self.first_shares, **self.last_shares}
         return {k: (1 - progress) * self.first_shares.get(k, 0) + progress * self.last_shares.get(k, 0) for k in kinds}
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A packed batch, its visual features `[visual tokens, width]`, each row's kinds of question, and where to look."""
+
+    batch: Batch
+    features: torch.Tensor
+    kinds: list[list[str]]
+    grounding: Grounding
 
 
 class FeatureBank:
@@ -74,14 +92,24 @@ def pictures_by_tiles(pictures: PictureSet, tiles: tuple[int, ...]) -> dict[int,
 
 
 def answer_logits(
-    model: InternVLForConditionalGeneration, batch: Batch, features: torch.Tensor
+    model: InternVLForConditionalGeneration,
+    batch: Batch,
+    features: torch.Tensor,
+    grounding: Grounding | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits and targets at the places that predict an answer token: `[answers, vocabulary]` and `[answers]`."""
+    """Logits and targets at the places that predict an answer token: `[answers, vocabulary]` and `[answers]`.
+
+    A `grounding` hears of the attention on the way.
+    """
     embedded = model.model.language_model.embed_tokens(batch.tokens)
     embedded = embedded.masked_scatter(batch.visual[..., None], features.to(embedded.dtype))
     with torch.autocast(embedded.device.type, torch.bfloat16):
         hidden = model.model.language_model(
-            inputs_embeds=embedded, position_ids=batch.positions, attention_mask=batch.mask, use_cache=False
+            inputs_embeds=embedded,
+            position_ids=batch.positions,
+            attention_mask=batch.mask,
+            use_cache=False,
+            grounding=grounding,
         ).last_hidden_state
         asked = batch.targets != UNSEEN
         return model.lm_head(hidden[asked]).float(), batch.targets[asked]
@@ -148,7 +176,7 @@ class LanguageTrainer:
     def _pack(
         self, pictures: PictureSet, index: int, keep: int | None, rng: random.Random, progress: float
     ) -> tuple[Packed, list[Question], list[int]]:
-        """One row, its questions, and the visual tokens it has: all, or about `keep` around what one question asks for."""
+        """One row, its questions, and the visual tokens it has: all, or up to `keep` around what one question asks for."""
         scene = pictures.scenes[index]
         total = pictures.where[index][2] * TOKENS_PER_TILE
         system = rng.choice(SYSTEM_PROMPTS) if rng.random() < 0.15 else None
@@ -157,42 +185,49 @@ class LanguageTrainer:
         if keep is not None:
             subject = _subject(asked[0], scene)
             asked = [q for q in asked if _subject(q, scene) == subject]
-            kept = keep_around(scene, subject, keep, np.random.default_rng(rng.getrandbits(32)))
+            lost = rng.choice((0.0, rng.uniform(0.0, MOST_LOST)))
+            kept = keep_around(scene, subject, keep, np.random.default_rng(rng.getrandbits(32)), lost)
         return self._packer.pack(asked, kept, total, system), asked, kept
 
-    def batch(self, step: int, progress: float) -> tuple[Batch, torch.Tensor, list[list[str]]]:
-        """The packed batch of this step, its visual features `[visual tokens, width]`, and the kinds asked."""
+    def exercise(self, step: int, progress: float) -> Exercise:
+        """What this step learns from."""
         rng = random.Random(f"{self._seed}-{step}")
         chosen = self._choose(rng, progress)
         total = chosen[0][0].where[chosen[0][1]][2] * TOKENS_PER_TILE
         pruned = rng.random() < self.lesson.dropped_share
         keep = rng.randint(max(10, total // 14), total // 3) if pruned else None
-        rows = [self._pack(pictures, index, keep, rng, progress) for pictures, index in chosen]
+        drawn = [self._pack(pictures, index, keep, rng, progress) for pictures, index in chosen]
+        rows = [row for row, _, _ in drawn]
         features = self.bank.features(chosen)
         present = torch.cat(
-            [features[k, torch.tensor(kept, device=features.device)] for k, (_, _, kept) in enumerate(rows)]
+            [features[k, torch.tensor(kept, device=features.device)] for k, (_, _, kept) in enumerate(drawn)]
         )
-        return (
-            collate([row for row, _, _ in rows], self.device),
-            present,
-            [[q.kind for q in asked] for _, asked, _ in rows],
-        )
+        places = [
+            asked_tokens(pictures.scenes[index], [q.box for q in asked], kept)
+            for (pictures, index), (_, asked, kept) in zip(chosen, drawn, strict=True)
+        ]
+        batch = collate(rows, self.device)
+        kinds = [[q.kind for q in asked] for _, asked, _ in drawn]
+        return Exercise(batch, present, kinds, Grounding(rows, places, batch))
 
     def loss_at(self, step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
-        batch, features, kinds = self.batch(step, progress)
-        logits, targets = answer_logits(self.model, batch, features)
-        scores = score_answers(logits.detach(), targets, batch, kinds)
+        """The loss, and of its two parts "answers" is the answers' cross-entropy and "beside" that of the grounding."""
+        given = self.exercise(step, progress)
+        logits, targets = answer_logits(self.model, given.batch, given.features, given.grounding)
+        scores = score_answers(logits.detach(), targets, given.batch, given.kinds)
         reading = scores.get("read", []) + scores.get("price", [])
-        figures = {"reads": sum(reading) / max(1, len(reading))}
+        answers, beside = F.cross_entropy(logits, targets), given.grounding.loss()
+        figures = {"answers": answers.item(), "beside": beside.item(), "reads": sum(reading) / max(1, len(reading))}
         figures |= {kind: sum(v) / len(v) for kind, v in scores.items() if kind in ("where", "colour", "cell", "bind")}
-        return F.cross_entropy(logits, targets), figures
+        return answers + self.lesson.grounding * beside, figures
 
     @torch.no_grad()
     def figures(self, batches: int) -> dict[str, float]:
         """Exact-match shares by kind over the first batches, whole answers only."""
         totals: dict[str, list[bool]] = defaultdict(list)
         for step in range(batches):
-            batch, features, kinds = self.batch(step, 1.0)
-            for kind, scores in score_answers(*answer_logits(self.model, batch, features), batch, kinds).items():
+            given = self.exercise(step, 1.0)
+            answers = answer_logits(self.model, given.batch, given.features)
+            for kind, scores in score_answers(*answers, given.batch, given.kinds).items():
                 totals[kind] += scores
         return {kind: sum(scores) / len(scores) for kind, scores in totals.items()}

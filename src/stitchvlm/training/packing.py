@@ -19,13 +19,17 @@ LENGTH_STEP = 64
 
 @dataclass(frozen=True)
 class Packed:
-    """One picture's sequence. `visual` is the slice that the visual features fill."""
+    """One picture's sequence. `visual` is the slice that the visual features fill.
+
+    `asked` lists, for each question, the places from its last token on: whoever stands there has read all of it.
+    """
 
     tokens: list[int]
     positions: list[int]
     segments: list[int]
     targets: list[int]
     visual: slice
+    asked: list[range]
 
 
 @dataclass(frozen=True)
@@ -65,15 +69,17 @@ class Packer:
         positions = [*range(start), *(start + k for k in kept), *(start + total + k for k in range(len(after)))]
         segments, targets = [0] * len(tokens), [UNSEEN] * len(tokens)
         origin = start + total + len(after)
+        asked = []
         for number, question in enumerate(questions, start=1):
             prompt = self._encode(f"{question.text}<|im_end|>\n<|im_start|>assistant\n")
             answer = self._encode(f"{question.answer}<|im_end|>")
             length = len(prompt) + len(answer) - 1
+            asked.append(range(len(tokens) + len(self._encode(question.text)) - 1, len(tokens) + length))
             tokens += (prompt + answer)[:-1]
             targets += [UNSEEN] * (len(prompt) - 1) + list(answer)
             positions += range(origin, origin + length)
             segments += [number] * length
-        return Packed(tokens, positions, segments, targets, slice(start, start + len(kept)))
+        return Packed(tokens, positions, segments, targets, slice(start, start + len(kept)), asked)
 
 
 def collate(rows: list[Packed], device: torch.device) -> Batch:

@@ -39,10 +39,9 @@ class Recipe:
     stages: dict[str, tuple[Stage, ...]]
 
 
-FIND = {"bind": 0.6, "where": 0.3, "shape": 0.1}
-FOUND = {"bind": 0.15, "read": 0.35, "cell": 0.1, "where": 0.15, "list": 0.05, "colour": 0.1, "shape": 0.1}
-READ = {"bind": 0.08, "read": 0.5, "cell": 0.07, "where": 0.11, "colour": 0.15, "shape": 0.09}
-TOLD = {"bind": 0.12, "read": 0.36, "cell": 0.12, "where": 0.16, "colour": 0.14, "shape": 0.1}
+FIND = {"bind": 0.7, "where": 0.3}
+READ = {"bind": 0.1, "read": 0.5, "cell": 0.05, "where": 0.12, "colour": 0.13, "shape": 0.1}
+NAMES = {"bind": 0.06, "read": 0.5, "where": 0.06, "colour": 0.18, "shape": 0.2}
 LAST = {"bind": 0.04, "read": 0.56, "cell": 0.02, "where": 0.12, "colour": 0.15, "shape": 0.11}
 SETTLED = {"read": 0.72, "where": 0.08, "colour": 0.12, "shape": 0.08}
 
@@ -61,21 +60,29 @@ def _tower(minutes: float) -> Stage:
 
 
 def _find(minutes: float) -> Stage:
-    """One-tile pictures: which thing is meant and where it is, and then what it says.
+    """One-tile pictures, lookups alone: which thing is meant, what is known of it, and where it is.
 
-    Never one thing alone: naming whatever is in the picture would be right, and is hard to unlearn.
+    With up to four things from the start: beginning with one, naming whatever is there is right, and hard to unlearn.
     """
-    lesson = Lesson(first_shares=FIND, last_shares=FOUND, most_things=(4, 6))
+    lesson = Lesson(first_shares=FIND, last_shares=FIND, most_things=(4, 4))
     return Stage("find", Budget(minutes=minutes, peak_rate=1e-3, decay_from=1.0), lesson)
 
 
-def _wide(name: str, budget: Budget, dropped: float, shares: dict[str, float], mlp: int | None = None) -> Stage:
+def _read(minutes: float) -> Stage:
+    """One-tile pictures: all kinds of questions, most of them about what a thing says."""
+    lesson = Lesson(first_shares=READ, last_shares=READ, most_things=(4, 4))
+    return Stage("read", Budget(minutes=minutes, peak_rate=1e-3, decay_from=1.0), lesson)
+
+
+def _wide(
+    name: str, budget: Budget, dropped: float, mlp: int | None = None, first_shares: dict[str, float] = READ
+) -> Stage:
     """Pictures of up to five tiles, and a share of batches in which most visual tokens are missing."""
     lesson = Lesson(
         sets=("wide", "small"),
         tiles=_WIDE_TILES,
         pictures=16,
-        first_shares=shares,
+        first_shares=first_shares,
         last_shares=LAST,
         most_things=(6, 6),
         dropped_share=dropped,
@@ -102,12 +109,14 @@ RECIPES = {
         {
             "small": (
                 _tower(100),
-                _find(25),
-                _wide("wide", Budget(minutes=8, peak_rate=1e-3, decay_from=0.5), 0.2, READ),
+                _find(4),
+                _read(5),
+                _wide("wide", Budget(minutes=4, peak_rate=1e-3, decay_from=0.4), 0.2),
             ),
             "large": (
-                _wide("deep", Budget(minutes=42, peak_rate=9e-4, decay_from=0.3), 0.25, TOLD, mlp=192),
-                _wide("broad", Budget(minutes=3, peak_rate=2e-4, decay_from=0.2), 0.35, LAST),
+                _wide("deep", Budget(minutes=27, peak_rate=9e-4, decay_from=0.3), 0.25, mlp=192),
+                _wide("again", Budget(minutes=15, peak_rate=7e-4, decay_from=0.1), 0.25, mlp=192, first_shares=NAMES),
+                _wide("broad", Budget(minutes=3, peak_rate=2e-4, decay_from=0.2), 0.35),
             ),
         },
     ),

@@ -1,4 +1,6 @@
-"""Which visual tokens show a thing, and which of them its text: used to drop other tokens in training."""
+"""Which visual tokens show a thing, and which of them its text: to drop others in training, and to say where to look."""
+
+from functools import lru_cache
 
 import numpy as np
 
@@ -8,8 +10,13 @@ from .scene import Box, Scene, Thing
 
 def token_boxes(scene: Scene) -> np.ndarray:
     """`float[tokens, 4]`: the picture rectangle of every visual token, in sequence order."""
+    return _token_boxes(scene.width, scene.height)
+
+
+@lru_cache(maxsize=1000)
+def _token_boxes(width: int, height: int) -> np.ndarray:
     rows = []
-    for x0, y0, x1, y1 in tile_boxes(scene.width, scene.height):
+    for x0, y0, x1, y1 in tile_boxes(width, height):
         w, h = (x1 - x0) / CELLS, (y1 - y0) / CELLS
         rows += [
             (x0 + c * w, y0 + r * h, x0 + (c + 1) * w, y0 + (r + 1) * h) for r in range(CELLS) for c in range(CELLS)
@@ -23,13 +30,28 @@ def tokens_touching(boxes: np.ndarray, box: Box) -> np.ndarray:
     return np.flatnonzero(inside)
 
 
-def keep_around(scene: Scene, things: list[Thing], count: int, rng: np.random.Generator) -> list[int]:
-    """Up to `count` tokens: all that touch the things' texts, then other tokens of the things and of the rest at random."""
+def keep_around(
+    scene: Scene, things: list[Thing], count: int, rng: np.random.Generator, lost: float = 0.0
+) -> list[int]:
+    """Up to `count` tokens: those that touch the things' texts, then others of the things and of the rest at random.
+
+    Each of the first is missing with probability `lost`, as a guide may miss some.
+    """
     boxes = token_boxes(scene)
     text = np.unique(np.concatenate([tokens_touching(boxes, t.text_box) for t in things]))
     body = np.setdiff1d(np.unique(np.concatenate([tokens_touching(boxes, t.box) for t in things])), text)
     rest = np.setdiff1d(np.arange(len(boxes)), np.concatenate([text, body]))
     room = max(0, count - len(text))
+    text = text[rng.random(len(text)) >= lost]
     some_body = rng.permutation(body)[: round(room * rng.uniform(0.3, 0.9))]
     some_rest = rng.permutation(rest)[: max(0, room - len(some_body))]
     return sorted(np.concatenate([text, some_body, some_rest]).astype(int).tolist())
+
+
+def asked_tokens(scene: Scene, boxes: list[Box], kept: list[int]) -> list[list[int]]:
+    """For each of the boxes (picture fractions), which of the kept tokens touch it, counted among the kept ones.
+
+    Those of the thumbnail are among them. Nothing for a box of the whole picture: it says nothing about where to look.
+    """
+    tokens = token_boxes(scene)[kept] / [scene.width, scene.height, scene.width, scene.height]
+    return [[] if box == (0.0, 0.0, 1.0, 1.0) else tokens_touching(tokens, box).tolist() for box in boxes]

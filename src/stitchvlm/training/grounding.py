@@ -1,0 +1,74 @@
+"""Teaches attention heads where to look: at what the answer is read from.
+
+A young language model is slow to discover that a question is about one place in the picture, and heads that never need to
+discover it look everywhere. The generator knows the place, so training can say it: wherever the whole question has been
+read, the share of a head's visual attention that falls on the place is driven up.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from .packing import Batch, Packed
+
+FIRST_LAYER = 1
+"""The layer before it cannot know yet what was asked."""
+
+
+class Grounding:
+    """Hears the queries and keys of a forward pass and says how far the heads look beside the asked places.
+
+    Only shares within the picture count, not how much a head looks at the picture: what it needs of the text it may take.
+    """
+
+    def __init__(self, rows: Sequence[Packed], places: Sequence[Sequence[Sequence[int]]], batch: Batch) -> None:
+        """`places[row][question]` numbers the visual tokens, among those present, that the answer is read from.
+
+        Questions without any are left out.
+        """
+        found = [
+            [(span, place) for span, place in zip(row.asked, of_row, strict=True) if place]
+            for row, of_row in zip(rows, places, strict=True)
+        ]
+        most = max(1, *(sum(len(span) for span, _ in spans) for spans in found))
+        end = max(row.visual.stop for row in rows)
+        at = np.zeros((len(rows), most), dtype=np.int64)
+        counted = np.zeros((len(rows), most), dtype=bool)
+        place = np.zeros((len(rows), most, end), dtype=bool)
+        for k, (row, spans) in enumerate(zip(rows, found, strict=True)):
+            first = 0
+            for span, tokens in spans:
+                here = slice(first, first + len(span))
+                at[k, here], counted[k, here] = span, True
+                place[k, here, np.array(tokens) + row.visual.start] = True
+                first = here.stop
+        device = batch.visual.device
+        self._at, self._place = (torch.from_numpy(a).to(device) for a in (at, place))
+        self._counted = tuple(torch.from_numpy(index).to(device) for index in counted.nonzero())
+        self._visual = batch.visual[:, None, :end]
+        self._heard: list[torch.Tensor] = []
+
+    def hear(self, layer: int, query: torch.Tensor, key: torch.Tensor) -> None:
+        """`query[b, heads, n, d]`, scaled, and `key[b, kv heads, n, d]` of one layer."""
+        if layer < FIRST_LAYER:
+            return
+        query = query.gather(2, self._at[:, None, :, None].expand(-1, query.shape[1], -1, query.shape[3]))
+        key = key[:, :, : self._visual.shape[2]].repeat_interleave(query.shape[1] // key.shape[1], 1)
+        scores = (query @ key.transpose(-1, -2)).float()
+        seen = scores.masked_fill(~self._visual[:, None], -torch.inf).logsumexp(-1)
+        hit = scores.masked_fill(~self._place[:, None], -torch.inf).logsumexp(-1)
+        beside = (seen - hit).transpose(1, 2)[self._counted]
+        self._heard.append(beside.sum() / max(1, beside.numel()))
+
+    def loss(self) -> torch.Tensor:
+        """Minus the logarithm of the share that falls on the asked place: mean over layers, heads and counted tokens.
+
+        A question with a longer answer has more tokens and weighs more.
+
+        Raises:
+            ValueError: if the model's attention told nothing.
+        """
+        if not self._heard:
+            raise ValueError("no attention was heard: the model needs use_plain_attention and more than one layer")
+        return torch.stack(self._heard).mean()
