@@ -107,9 +107,9 @@ class Stitch:
         check_steps(reducer, schedule(depth), depth)
         check_checkpoint(small)
         if isinstance(policy, CalibratedExit):
-            way = {"method": reducer.name, "options": options_of(reducer)}
-            way |= {"keep": parse_keep(keep), "layer": layer, "max_tiles": max_tiles}
-            policy.check(way | {"small": fingerprint(small), "large": fingerprint(large)})
+            models = {"small": fingerprint(small), "large": fingerprint(large)}
+            way = {"method": reducer.name, "options": options_of(reducer), "keep": parse_keep(keep)}
+            policy.check({**models, **way, "layer": layer, "max_tiles": max_tiles})
         small_engine = cache(lambda: Engine(load_vlm(small, dtype, small_device or device)))
         large_engine = cache(lambda: Engine(load_vlm(large, dtype, device, device_map)))
         cascade = Cascade(
@@ -245,8 +245,7 @@ def check_steps(method: Method, schedule: Schedule, n_layers: int) -> None:
 def default_exit(method: str | Method | None, embedded: bool) -> float | str:
     """The exit of somebody who asks for none: the embedded pair's own threshold where it guides, else never."""
     guided = method == "guided" or isinstance(method, Guided)
-    recommended = recommended_exit() if embedded and guided else None
-    return "never" if recommended is None else recommended
+    return recommended_exit() if embedded and guided else "never"
 
 
 def parse_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:

@@ -1,11 +1,13 @@
-"""The embedded pair: where its weights lie and the settings that it recommends."""
+"""The embedded pair: where its weights lie and the exit that was calibrated for it."""
 
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 _PAIR = Path(__file__).parent / "pair-v0"
+EXIT_FILE = _PAIR / "exit.json"
+"""The pair's calibration, as :class:`~stitchvlm.exits.Calibration` reads it."""
 
 
 def pair_path(which: Literal["small", "large"]) -> Path:
@@ -14,10 +16,6 @@ def pair_path(which: Literal["small", "large"]) -> Path:
 
 
 @cache
-def _recommended() -> dict[str, Any]:
-    return json.loads((_PAIR / "pair.json").read_text(encoding="utf-8"))
-
-
-def recommended_exit() -> float | None:
-    """The exit threshold fitted for the embedded pair; None while there is none."""
-    return _recommended()["exit"]
+def recommended_exit() -> float:
+    """The exit threshold that was calibrated for the embedded pair at its default settings."""
+    return json.loads(EXIT_FILE.read_text(encoding="utf-8"))["threshold"]

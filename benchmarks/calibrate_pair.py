@@ -1,0 +1,58 @@
+"""The embedded pair's own exit, calibrated on drawn questions that no test or training uses.
+
+    python benchmarks/calibrate_pair.py --pictures 2000
+
+One question about each picture is answered by the small model and by the guided large one at the default 9 %; then the threshold
+is fitted as ``stitch calibrate --target accuracy-loss=0.01`` fits it, and written to ``exit.json`` beside the weights, which the
+file is bound to. It goes on where it stopped. Fonts are needed, as for training.
+"""
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+
+from stitchvlm.evaluation.calibrate import calibrate
+from stitchvlm.evaluation.recorded import Recorded
+from stitchvlm.evaluation.results import ResultFile
+from stitchvlm.evaluation.sample import Sample
+from stitchvlm.evaluation.settings import RunSettings
+from stitchvlm.evaluation.study import Study
+from stitchvlm.evaluation.target import Target
+from stitchvlm.evaluation.tasks import load_scenes
+from stitchvlm.models import EXIT_FILE
+from stitchvlm.training.fonts import find_fonts
+from stitchvlm.training.split import QUESTIONS_A_PICTURE, write_split
+
+SEED = "exit-validation-0"
+
+
+def one_of_each_picture(samples: Iterable[Sample]) -> list[Sample]:
+    """The first question about the first picture, the second about the second, and so on round: all kinds come as often."""
+    pictures: dict[str, list[Sample]] = {}
+    for sample in samples:
+        pictures.setdefault(sample.group, []).append(sample)
+    return [about[number % len(about)] for number, about in enumerate(pictures.values())]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, default=2000)
+    parser.add_argument("--target", type=Target.parse, default=Target("accuracy-loss", 0.01))
+    parser.add_argument("--folder", type=Path, default=Path("results-local/exit"))
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    archive, lines = options.folder / "validation.zip", options.folder / "lines.jsonl"
+    if not archive.exists():
+        write_split(archive, QUESTIONS_A_PICTURE * options.pictures, find_fonts(), SEED)
+    samples, settings = one_of_each_picture(load_scenes(archive))[: options.pictures], RunSettings(exit="never")
+    with ResultFile(lines, settings.identity(SEED)) as results:
+        study = Study({"guided": settings}, "cpu")
+        for number, _ in enumerate(study.run(samples, {"guided": results})):
+            if number % 100 == 0:
+                print(f"{len(results.records)} of {len(samples)}", flush=True)
+    calibrate([Recorded.read(lines)], options.target).calibration.write(EXIT_FILE)
+    print(EXIT_FILE.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()
