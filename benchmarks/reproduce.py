@@ -38,6 +38,7 @@ class StudyConfig:
     more: list[dict[str, str]] = field(default_factory=list)
     live: int = 20
     agreement: int = 50
+    gallery: int = 3
 
     def rows(self) -> dict[str, RunSettings]:
         """The rows by their labels."""
@@ -57,7 +58,7 @@ def read_config(path: Path = CONFIG) -> list[StudyConfig]:
 
 def reproduce(config: StudyConfig, lines: Path, results: Path, memory: bool) -> StudyTable:
     """Answer what is missing, then write the study with its figures."""
-    extras = Extras(config.live, memory, config.agreement)
+    extras = Extras(config.live, memory, config.agreement, config.gallery)
     rows, left_out = within_reach(config.rows())
     task = open_task(config.task, config.n)
     comparison = Comparison(config.task, task, rows, {"device": "cpu"}, True, extras, left_out)

@@ -50,7 +50,7 @@ class RunSettings:
         if named in (SMALL_ALONE, LARGE_ALONE):
             return named
         layer = "" if self.layer is None else f" from layer {self.layer}"
-        exit = "" if self.exit in (None, "never") else f" + exit {self.exit}"
+        exit = "" if self.exit in (None, "never") else f" + exit {_short(self.exit)}"
         return f"{named} {parse_keep(self.keep) * 100:g}%{layer}{exit}"
 
     def resolve(self) -> "RunSettings":
@@ -125,3 +125,11 @@ def parse_method(text: str) -> tuple[str, dict[str, Any]]:
     name, *options = text.strip().split(":")
     method = method_class(name)
     return method.name, read_options(method, options)
+
+
+def _short(exit: float | str | None) -> str:
+    """A fitted threshold has more digits than anyone reads."""
+    try:
+        return f"{float(exit):.3g}"  # type: ignore[arg-type]
+    except ValueError:
+        return str(exit)
