@@ -10,6 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from stitchvlm.cli import app
+from stitchvlm.evaluation.metrics import is_correct
 
 
 @pytest.fixture
@@ -29,6 +30,8 @@ def test_lines_and_summary(evaluate, tmp_path):
     assert "95 % interval" in result.stdout and "colour" in result.stdout and "all" in result.stdout
     lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert [line["id"] for line in lines] == [f"q{n}" for n in range(6)]
+    for line in lines:
+        assert line["correct"] == (line["score"] == 1.0) == is_correct(line["answer"], line["gold"])
 
 
 def test_more_questions_go_into_the_same_file(evaluate, tmp_path):

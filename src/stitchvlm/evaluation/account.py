@@ -88,6 +88,7 @@ class Accountant:
         seconds, spared = self._seconds(measured, path), self._seconds(measured, beside)
         flops = self._flops(measured)
         parts = {} if verdict is None else verdict.parts
+        score = judge(sample, answer)
         return {
             "id": sample.id,
             "kind": sample.kind,
@@ -101,7 +102,8 @@ class Accountant:
             "small_answer": small_answer,
             "large_answer": large_answer,
             "draft_complete": None if draft is None else draft.complete,
-            "score": judge(sample, answer),
+            "correct": None if score is None else score == 1,
+            "score": score,
             "small_score": judge(sample, small_answer),
             "large_score": judge(sample, large_answer),
             "scores": {
