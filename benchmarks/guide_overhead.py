@@ -8,7 +8,6 @@ per variant.
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 from harness import QWEN2_THIRD, paired_seconds, random_engine, random_prompt, ratio, write_result
 
 from stitchvlm.attention import AttentionTap
+from stitchvlm.evaluation.memory import peak_resident
 from stitchvlm.exits import SmallEarlyExit
 from stitchvlm.guide import counted_rows, run_guide
 from stitchvlm.sampling import Sampling
@@ -57,7 +57,7 @@ def main() -> None:
     torch.set_grad_enabled(False)
     if options.child:
         variants(options.tiles[0])[options.child]()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        print(peak_resident())
         return
     rows = []
     for n_tiles in options.tiles:

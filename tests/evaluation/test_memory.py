@@ -1,9 +1,12 @@
 """Peak memory in a process of its own."""
 
+import subprocess
+import sys
+
 import pytest
 
 from stitchvlm.errors import DataError
-from stitchvlm.evaluation.memory import peak_memory
+from stitchvlm.evaluation.memory import peak_memory, peak_resident
 from stitchvlm.evaluation.settings import RunSettings
 from stitchvlm.evaluation.tasks import load_task
 
@@ -14,6 +17,13 @@ CPU = {"device": "cpu"}
 def test_a_process_of_its_own_tells_how_large_it_grew(tiny_pair):
     settings = RunSettings(*tiny_pair, method="random", keep=0.5, exit="never", max_new_tokens=2)
     assert 100 < peak_memory(settings, "scenes", load_task("scenes", 1)[0].id, CPU)["resident"] < 5000
+
+
+def test_what_the_process_before_held_is_not_counted():
+    bloated = bytearray(600 * 2**20)
+    told = "from stitchvlm.evaluation.memory import peak_resident; print(peak_resident())"
+    alone = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert peak_resident() > len(bloated) / 2**20 > float(alone.stdout) > 10
 
 
 @pytest.mark.slow
