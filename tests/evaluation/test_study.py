@@ -26,7 +26,17 @@ FIELDS = {
         "small_answer",
         "large_answer",
     ),
-    *("draft_complete", "correct", "score", "small_score", "large_score", "scores", "tokens", "large_retention", "flops"),
+    *(
+        "draft_complete",
+        "correct",
+        "score",
+        "small_score",
+        "large_score",
+        "scores",
+        "tokens",
+        "large_retention",
+        "flops",
+    ),
     *("seconds", "spared_seconds", "first_token", "live"),
 }
 KEPT = {"guided": 8, "random": 8, "large-alone": 20, "small-alone": 0}
