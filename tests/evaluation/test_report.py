@@ -108,7 +108,7 @@ def test_the_command(tmp_path):
     made_up_study(tmp_path).write(tmp_path / STUDY)
     page = tmp_path / "page.html"
     done = CliRunner().invoke(app, ["report", str(tmp_path), "-o", str(page), "--plots", str(tmp_path / "plots")])
-    assert done.exit_code == 0 and page.exists() and len(list((tmp_path / "plots").iterdir())) == 10
+    assert done.exit_code == 0 and page.exists() and len(list((tmp_path / "plots").iterdir())) == 9
     assert str(page) in done.stdout.replace("\n", "")
 
 

@@ -79,7 +79,7 @@ def draw_figures(study: StudyTable) -> "dict[str, Figure]":
 
 
 def save_figures(figures: "dict[str, Figure]", folder: Path) -> list[Path]:
-    """Write every figure as PNG and SVG; the same study gives the same bytes.
+    """Write every figure as PNG and, but for the one of pictures, as SVG; the same study gives the same bytes.
 
     Raises:
         OSError: if one cannot be written.
@@ -87,7 +87,7 @@ def save_figures(figures: "dict[str, Figure]", folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, figure in figures.items():
-        for kind in FORMATS:
+        for kind in FORMATS[:1] if name == "gallery" else FORMATS:
             paths.append(folder / f"{name}.{kind}")
             with replace_file(paths[-1]) as temporary:
                 temporary.write_bytes(render(figure, kind))
@@ -134,9 +134,7 @@ def _accuracy_against_retention(study: StudyTable) -> "Figure":
     ticks = sorted({100 * keep for keep in keeps} | {100})
     axes.set_xticks(ticks, [f"{tick:g} %" for tick in ticks])
     axes.minorticks_off()
-    axes.set_xlabel(
-        "visual tokens that the large model computed, averaged over its layers (points moved apart a little)"
-    )
+    axes.set_xlabel("visual tokens computed, mean over layers (points moved apart a little)")
     return _finish(figure, axes, "Accuracy against retention", study)
 
 
