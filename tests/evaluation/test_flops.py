@@ -32,15 +32,20 @@ def counted(run) -> tuple[float, object]:
     return counter.get_total_flops(), result
 
 
+def same(flops: float):
+    """Some versions of transformers make the rotary angles by a matrix product, which torch counts: a few in ten thousand."""
+    return pytest.approx(flops, rel=4e-4)
+
+
 @pytest.mark.parametrize("schedule", [Schedule(), Schedule((PruneStep(1, 0.5),))], ids=["all", "half from layer 1"])
 def test_prefill_and_decode(engine, inputs, schedule):
     prompt, count = engine.embed(inputs), FlopCount(engine)
     n_text = inputs.layouts[0].n_tokens - inputs.layouts[0].n_visual
     flops, prefilled = counted(lambda: engine.prefill(prompt, Plan(schedule, Random())))
     kept = prefilled.kept_per_layer(0)
-    assert count.prefill(n_text, kept) == flops and (len(set(kept)) == 2) == bool(schedule.steps)
+    assert count.prefill(n_text, kept) == same(flops) and (len(set(kept)) == 2) == bool(schedule.steps)
     flops, generated = counted(lambda: engine.decode(prefilled, Sampling(4)))
-    assert count.decode(n_text, kept, len(generated.tokens[0])) == flops
+    assert count.decode(n_text, kept, len(generated.tokens[0])) == same(flops)
 
 
 def test_vision_is_what_torch_counts_whatever_is_kept(engine, inputs):
