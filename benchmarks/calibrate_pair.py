@@ -11,6 +11,8 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
+from harness import drawn_questions
+
 from stitchvlm.evaluation.calibrate import calibrate
 from stitchvlm.evaluation.recorded import Recorded
 from stitchvlm.evaluation.results import ResultFile
@@ -18,10 +20,8 @@ from stitchvlm.evaluation.sample import Sample
 from stitchvlm.evaluation.settings import RunSettings
 from stitchvlm.evaluation.study import Study
 from stitchvlm.evaluation.target import Target
-from stitchvlm.evaluation.tasks import load_scenes
 from stitchvlm.models import EXIT_FILE
-from stitchvlm.training.fonts import find_fonts
-from stitchvlm.training.split import QUESTIONS_A_PICTURE, write_split
+from stitchvlm.training.split import QUESTIONS_A_PICTURE
 
 SEED = "exit-validation-0"
 
@@ -40,11 +40,9 @@ def main() -> None:
     parser.add_argument("--target", type=Target.parse, default=Target("accuracy-loss", 0.01))
     parser.add_argument("--folder", type=Path, default=Path("results-local/exit"))
     options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
-    archive, lines = options.folder / "validation.zip", options.folder / "lines.jsonl"
-    if not archive.exists():
-        write_split(archive, QUESTIONS_A_PICTURE * options.pictures, find_fonts(), SEED)
-    samples, settings = one_of_each_picture(load_scenes(archive))[: options.pictures], RunSettings(exit="never")
+    drawn = drawn_questions(options.folder, QUESTIONS_A_PICTURE * options.pictures, SEED)
+    samples, settings = one_of_each_picture(drawn)[: options.pictures], RunSettings(exit="never")
+    lines = options.folder / "lines.jsonl"
     with ResultFile(lines, settings.identity(SEED)) as results:
         study = Study({"guided": settings}, "cpu")
         for number, _ in enumerate(study.run(samples, {"guided": results})):

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness import write_result
+from harness import drawn_questions, write_result
 from reproduce import Progress
 
 from stitchvlm.evaluation.compare import make_rows
@@ -22,9 +22,6 @@ from stitchvlm.evaluation.statistics import mean_interval, paired_difference
 from stitchvlm.evaluation.study import Study
 from stitchvlm.evaluation.summary import groups_of
 from stitchvlm.evaluation.tables import slug
-from stitchvlm.evaluation.tasks import load_scenes
-from stitchvlm.training.fonts import find_fonts
-from stitchvlm.training.split import write_split
 
 SEED = "map-validation-0"
 ABLATION = ["layers=first", "layers=last", "rows=prompt", "rows=generated"]
@@ -54,11 +51,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("results-local/guide_forms"))
     parser.add_argument("--out", type=Path, default=Path("results/guide_forms.json"))
     options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
-    archive = options.folder / "validation.zip"
-    if not archive.exists():
-        write_split(archive, options.questions, find_fonts(), SEED)
-    samples = load_scenes(archive)[: options.questions]
+    samples = drawn_questions(options.folder, options.questions, SEED)[: options.questions]
     base = RunSettings(exit="never", both=False)
     rows = make_rows(base, ["guided", *(f"guided:{form}" for form in ABLATION + OTHERS)], KEEPS)
     rows = {name: settings for name, settings in rows.items() if settings.method == "guided"}

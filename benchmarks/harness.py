@@ -12,9 +12,13 @@ from transformers import InternVLConfig, InternVLForConditionalGeneration, Qwen2
 
 from stitchvlm.engine import Engine
 from stitchvlm.evaluation.provenance import provenance
+from stitchvlm.evaluation.sample import Sample
+from stitchvlm.evaluation.tasks import load_scenes
 from stitchvlm.families.base import VLM, Inputs, Prompt, assemble_prompt
 from stitchvlm.families.internvl import InternVL, tap_language_model
 from stitchvlm.families.tiles import tiled_layout
+from stitchvlm.training.fonts import find_fonts
+from stitchvlm.training.split import write_split
 
 SIDE = 16  # 448-pixel tiles give 16 x 16 visual tokens
 
@@ -92,3 +96,12 @@ def write_result(path: Path, result: dict) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**result, "provenance": provenance()}, indent=1) + "\n")
     print(path.read_text())
+
+
+def drawn_questions(folder: Path, questions: int, seed: str) -> list[Sample]:
+    """Questions about pictures that no test or training uses, drawn into ``folder`` where they are not there yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = folder / "validation.zip"
+    if not archive.exists():
+        write_split(archive, questions, find_fonts(), seed)
+    return load_scenes(archive)

@@ -59,19 +59,13 @@ def _tower(minutes: float) -> Stage:
     return Stage("tower", Budget(minutes=minutes, peak_rate=2e-3, decay_from=0.4))
 
 
-def _find(minutes: float) -> Stage:
-    """One-tile pictures, lookups alone: which thing is meant, what is known of it, and where it is.
+def _one_tile(name: str, minutes: float, shares: dict[str, float]) -> Stage:
+    """One-tile pictures at a constant rate.
 
     With up to four things from the start: beginning with one, naming whatever is there is right, and hard to unlearn.
     """
-    lesson = Lesson(first_shares=FIND, last_shares=FIND, most_things=(4, 4))
-    return Stage("find", Budget(minutes=minutes, peak_rate=1e-3, decay_from=1.0), lesson)
-
-
-def _read(minutes: float) -> Stage:
-    """One-tile pictures: all kinds of questions, most of them about what a thing says."""
-    lesson = Lesson(first_shares=READ, last_shares=READ, most_things=(4, 4))
-    return Stage("read", Budget(minutes=minutes, peak_rate=1e-3, decay_from=1.0), lesson)
+    lesson = Lesson(first_shares=shares, last_shares=shares, most_things=(4, 4))
+    return Stage(name, Budget(minutes=minutes, peak_rate=1e-3, decay_from=1.0), lesson)
 
 
 def _wide(
@@ -109,8 +103,8 @@ RECIPES = {
         {
             "small": (
                 _tower(100),
-                _find(4),
-                _read(5),
+                _one_tile("find", 4, FIND),
+                _one_tile("read", 5, READ),
                 _wide("wide", Budget(minutes=4, peak_rate=1e-3, decay_from=0.4), 0.2),
             ),
             "large": (
