@@ -155,8 +155,11 @@ class Engine:
             logits = self._step(prefilled, tokens, step, tap)
         if streamer is not None:
             streamer.end()
-        answers, logs = zip(*picker.results(), strict=True)
-        return Generated(answers, logs, torch.stack(all_logits, 1) if keep_logits else None)
+        return Generated(
+            tuple(map(tuple, picker.answers)),
+            tuple(map(tuple, picker.log_probabilities)),
+            torch.stack(all_logits, 1) if keep_logits else None,
+        )
 
     @torch.inference_mode()
     def score(

@@ -1,5 +1,6 @@
 """How the next token is chosen: transformers' own generation config, logits processors and stopping criteria."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,7 +9,7 @@ from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria
 from transformers.generation import MinLengthLogitsProcessor, MinNewTokensLengthLogitsProcessor
 
 from stitchvlm.families.base import VLM, Prompt
-from stitchvlm.shapes import Bool, Float, Int
+from stitchvlm.shapes import Float, Int
 
 
 @dataclass(frozen=True)
@@ -35,67 +36,79 @@ class Sampling:
 
 
 class TokenPicker:
-    """Chooses token after token for one batch and knows when every row has ended.
+    """Chooses token after token for a batch whose rows may be at different places of their answers.
 
-    The order of work is that of ``generate``: processors see ids and float32 logits, a row that has ended receives padding.
+    The order of work is that of ``generate``: processors see ids and float32 logits, and rows that are as far as each other go
+    through them together. Nothing is drawn for a row that has ended.
+
+    Args:
+        score: also work out how likely each chosen token was.
 
     Attributes:
-        log_probabilities: natural log of the chosen tokens' probabilities under the raw logits at temperature 1, one
-            column per step, float64. Penalties, top-k and temperature do not count; only the minimum-length mask of the
+        running: per row whether its answer goes on.
+        answers: per row the tokens chosen so far, end token included.
+        log_probabilities: per row the natural log of the chosen tokens' probabilities under the raw logits at temperature 1,
+            float64; empty unless asked for. Penalties, top-k and temperature do not count; only the minimum-length mask of the
             end token does. Otherwise a checkpoint whose defaults are near-greedy would seem certain of everything.
     """
 
-    def __init__(self, vlm: VLM, prompt: Prompt, sampling: Sampling):
-        n_prompt = prompt.token_ids.shape[1]
-        config = _generation_config(vlm, sampling, n_prompt, prompt.token_ids.device)
-        self.max_new_tokens = sampling.max_new_tokens
-        self._ids = prompt.token_ids
-        self._n_prompt = n_prompt
-        self._padding = config.pad_token_id if config.pad_token_id is not None else (vlm.stop_ids or (0,))[0]
+    def __init__(self, vlm: VLM, prompt: Prompt, sampling: Sampling, score: bool = True):
+        n_rows, n_prompt = prompt.token_ids.shape
+        device = prompt.token_ids.device
+        config = _generation_config(vlm, sampling, n_prompt, device)
+        padding = config.pad_token_id if config.pad_token_id is not None else (vlm.stop_ids or (0,))[0]
+        answer = prompt.token_ids.new_full((n_rows, sampling.max_new_tokens), padding)
+        self._ids = torch.cat([prompt.token_ids, answer], dim=1)
+        self._n_prompt, self._padding, self._score = n_prompt, padding, score
         self._sample = config.do_sample
         self._processors = vlm.model._get_logits_processor(
-            config, input_ids_seq_length=n_prompt, encoder_input_ids=prompt.token_ids, device=prompt.token_ids.device
+            config, input_ids_seq_length=n_prompt, encoder_input_ids=prompt.token_ids, device=device
         )
         length_masks = (MinLengthLogitsProcessor, MinNewTokensLengthLogitsProcessor)
         self._length_mask = LogitsProcessorList(p for p in self._processors if isinstance(p, length_masks))
         self._criteria = vlm.model._get_stopping_criteria(config, StoppingCriteriaList(), tokenizer=vlm.tokenizer)
-        self._stops_at_end_token = config.eos_token_id is not None
-        self._generator = torch.Generator(prompt.token_ids.device).manual_seed(sampling.seed)
-        self._running: Bool[Tensor, " batch"] = torch.ones(
-            len(prompt.layouts), dtype=torch.bool, device=self._ids.device
-        )
-        self._alive: list[Bool[Tensor, " batch"]] = []
-        self.log_probabilities: list[Float[Tensor, " batch"]] = []
+        self._generator = torch.Generator(device).manual_seed(sampling.seed)
+        self.running = [True] * n_rows
+        self.answers: list[list[int]] = [[] for _ in range(n_rows)]
+        self.log_probabilities: list[list[float]] = [[] for _ in range(n_rows)]
 
-    def pick(self, logits: Float[Tensor, "batch vocabulary"]) -> Int[Tensor, " batch"]:
-        """The next token of every row."""
+    @property
+    def done(self) -> bool:
+        """Whether every row has ended."""
+        return not any(self.running)
+
+    def pick(
+        self, logits: Float[Tensor, "batch vocabulary"], rows: Sequence[int] | None = None
+    ) -> Int[Tensor, " batch"]:
+        """The next token of the running rows, or of those of them that are named; padding in the other places."""
+        rows = [row for row in (range(len(self.running)) if rows is None else rows) if self.running[row]]
+        chosen = self._ids.new_full((len(self.running),), self._padding)
         logits = logits.to(self._ids.device)
-        raw = self._length_mask(self._ids, logits) if self._length_mask else logits
-        scores = self._processors(self._ids, logits)
+        for n_answered in sorted({len(self.answers[row]) for row in rows}):
+            alike = [row for row in rows if len(self.answers[row]) == n_answered]
+            chosen[alike] = self._pick_alike(logits, alike, self._n_prompt + n_answered)
+        return chosen
+
+    def _pick_alike(self, logits: Tensor, rows: list[int], n_ids: int) -> Int[Tensor, " _n_rows"]:
+        """The next token of rows that are ``n_ids`` long. Processors may be made for the whole batch, so they see all of it."""
+        ids = self._ids[:, :n_ids]
+        raw = self._length_mask(ids, logits) if self._length_mask else logits
+        scores = self._processors(ids, logits)
         if self._sample:
             tokens = torch.multinomial(scores.softmax(-1), 1, generator=self._generator).squeeze(1)
         else:
             tokens = scores.argmax(-1)
-        if self._stops_at_end_token:
-            tokens = tokens.where(self._running, self._padding)
-        chosen = raw.double().log_softmax(-1).gather(1, tokens[:, None]).squeeze(1)
-        self.log_probabilities.append(chosen)
-        self._alive.append(self._running)
-        self._ids = torch.cat([self._ids, tokens[:, None]], dim=1)
-        self._running = self._running & ~self._criteria(self._ids, None)
-        return tokens
-
-    @property
-    def done(self) -> bool:
-        """Whether every row has ended; asks the device once."""
-        return not bool(self._running.any())
-
-    def results(self) -> list[tuple[tuple[int, ...], tuple[float, ...]]]:
-        """Per row the generated tokens, end token included, and their log probabilities."""
-        tokens = self._ids[:, self._n_prompt :].tolist()
-        lengths = torch.stack(self._alive, dim=1).sum(1).tolist()
-        logs = torch.stack(self.log_probabilities, dim=1).tolist()
-        return [(tuple(t[:n]), tuple(p[:n])) for t, p, n in zip(tokens, logs, lengths, strict=True)]
+        self._ids[rows, n_ids] = tokens[rows]
+        told = [tokens.double(), self._criteria(self._ids[:, : n_ids + 1], None).double()]
+        if self._score:
+            told.append(raw.double().log_softmax(-1).gather(1, tokens[:, None]).squeeze(1))
+        columns = torch.stack(told).tolist()  # asks the device once
+        for row in rows:
+            self.answers[row].append(int(columns[0][row]))
+            self.running[row] = not columns[1][row]
+            if self._score:
+                self.log_probabilities[row].append(columns[2][row])
+        return tokens[rows]
 
 
 def _generation_config(vlm: VLM, sampling: Sampling, n_prompt: int, device: torch.device) -> GenerationConfig:
