@@ -10,6 +10,7 @@ from tiny import save_tiny_internvl
 
 from stitchvlm.engine import Engine, Plan
 from stitchvlm.families import load_vlm
+from stitchvlm.families.base import Decoder
 from stitchvlm.guide import run_guide
 from stitchvlm.methods import Evidence, ReductionView, TokenReducer, available_methods, make_method
 from stitchvlm.reduction import Reduction
@@ -266,7 +267,7 @@ def test_evidence_that_nobody_collected_is_named_before_anything_is_run(engine, 
     absent = method.needs & {Evidence.GUIDE_MAP, Evidence.OWN_MAP, Evidence.VISION}
     if not absent:
         return
-    monkeypatch.setattr(engine, "_run", lambda *_: pytest.fail("layers were run"))
+    monkeypatch.setattr(Decoder, "run", lambda *_: pytest.fail("layers were run"))
     with pytest.raises(ValueError, match=f"{name} needs {next(iter(absent)).value}"):
         engine.prefill(bare, Plan(Schedule.single(0.5, 2), method))
 

@@ -6,16 +6,16 @@ transformers model.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 from transformers.generation.streamers import BaseStreamer
 
-from stitchvlm.attention import AttentionTap, Tap, visible_mask, weighted_mask
+from stitchvlm.attention import AttentionTap
+from stitchvlm.decoding import Decoding, LayerSpan, answer_stream, attention_masks
 from stitchvlm.evidence import check_collected, collect, listener
-from stitchvlm.families.base import VLM, Inputs, Prompt, pad_left
+from stitchvlm.families.base import VLM, Inputs, Prompt
 from stitchvlm.layout import VisualLayout
 from stitchvlm.methods import TokenReducer
 from stitchvlm.records import Question
@@ -23,6 +23,9 @@ from stitchvlm.reduction import TokenStream
 from stitchvlm.sampling import Sampling, TokenPicker
 from stitchvlm.schedule import Schedule, Shrink
 from stitchvlm.shapes import Float, Int
+
+Proposer = Callable[[Sequence[Sequence[int]]], Sequence[Sequence[int]]]
+"""Given every row's answer so far, what may follow it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,37 +42,27 @@ class Plan:
 
 
 @dataclass(frozen=True, eq=False)
-class LayerSpan:
-    """A stretch of layers whose caches hold the same tokens.
-
-    Attributes:
-        index: places of the tokens in the unpruned prompt, -1 on padding.
-        n_visual: per row how many of them are visual.
-        size: how many tokens each one stands for; None where all stand for themselves.
-    """
-
-    layers: range
-    index: Int[Tensor, "batch keys"]
-    padded: bool
-    n_visual: tuple[int, ...]
-    size: Float[Tensor, "batch keys"] | None = None
-
-
-@dataclass(frozen=True, eq=False)
 class Prefilled:
-    """A prompt that went through the layers: what decoding goes on from.
+    """A prompt that went through the layers, with what was proposed as its answer: what decoding goes on from.
 
     Attributes:
-        logits: of the token that follows each prompt.
+        proposed: per row what may be the beginning of its answer; it went through the layers behind the prompt.
+        all_logits: of what follows the prompt and each proposed token, every row ending at the last column.
         spans: which tokens each layer's cache holds.
         kept: per row the ordinals left after the last reduction.
     """
 
     prompt: Prompt
-    logits: Float[Tensor, "batch vocabulary"]
+    proposed: tuple[tuple[int, ...], ...]
+    all_logits: Float[Tensor, "batch width vocabulary"]
     cache: DynamicCache
     spans: tuple[LayerSpan, ...]
     kept: tuple[Int[Tensor, " _n_keep"], ...]
+
+    @property
+    def logits(self) -> Float[Tensor, "batch vocabulary"]:
+        """Of what follows all that went through the layers: the prompt, where nothing was proposed."""
+        return self.all_logits[:, -1]
 
     def kept_per_layer(self, row: int) -> tuple[int, ...]:
         """How many visual tokens each layer of a row computes."""
@@ -78,10 +71,18 @@ class Prefilled:
 
 @dataclass(frozen=True, eq=False)
 class Generated:
-    """Per row the generated tokens (end token included), their log probabilities and, if asked for, all raw logits."""
+    """What was generated.
+
+    Attributes:
+        tokens: per row, end token included.
+        log_probabilities: of each of them; empty unless asked for.
+        n_accepted: per row how many of the proposed tokens are part of the answer.
+        logits: raw ones of every token, if asked for; zeros behind the end of a row.
+    """
 
     tokens: tuple[tuple[int, ...], ...]
     log_probabilities: tuple[tuple[float, ...], ...]
+    n_accepted: tuple[int, ...]
     logits: Float[Tensor, "batch steps vocabulary"] | None = None
 
 
@@ -114,16 +115,30 @@ class Engine:
         return replace(family.embed(self.vlm, inputs, visual), vision=vision)
 
     @torch.inference_mode()
-    def prefill(self, prompt: Prompt, plan: Plan | None = None, tap: AttentionTap | None = None) -> Prefilled:
+    def prefill(
+        self,
+        prompt: Prompt,
+        plan: Plan | None = None,
+        tap: AttentionTap | None = None,
+        proposed: Sequence[Sequence[int]] | None = None,
+    ) -> Prefilled:
         """All layers over the prompt, visual tokens leaving where the plan says so.
+
+        Args:
+            proposed: per row what may be the beginning of its answer, for :meth:`decode` to verify; it goes through the layers in
+                the same pass.
 
         Raises:
             ValueError: if the plan does not fit the model.
         """
-        cache = DynamicCache()
-        stream, spans, kept = self._through(prompt, prompt.stream, plan, cache, tap)
-        logits = self.decoder.logits(stream.hidden[:, -1:])[:, 0]
-        return Prefilled(prompt, logits, cache, spans, kept)
+        cache, stream = DynamicCache(), prompt.stream
+        proposed = proposed or [()] * len(prompt.layouts)
+        n_proposed = max(map(len, proposed))
+        if n_proposed:
+            stream = stream.append(self.answer_stream(prompt, proposed))
+        stream, spans, kept = self._through(prompt, stream, plan, cache, tap)
+        logits = self.decoder.logits(stream.hidden[:, -n_proposed - 1 :])
+        return Prefilled(prompt, tuple(map(tuple, proposed)), logits, cache, spans, kept)
 
     @torch.inference_mode()
     def decode(
@@ -133,32 +148,44 @@ class Engine:
         tap: AttentionTap | None = None,
         streamer: BaseStreamer | None = None,
         keep_logits: bool = False,
+        score: bool = False,
+        proposer: Proposer | None = None,
     ) -> Generated:
-        """Token after token until every row has ended. The cache of ``prefilled`` grows and is spent by this.
+        """The rest of every answer. The cache of ``prefilled`` grows and is spent by this.
+
+        What is proposed stands as far as it is what the model would have said itself, token by token. For a sampled answer that is
+        the exact acceptance rule for a proposal without probabilities (arXiv 2211.17192, section 2.3): a token drawn from the
+        model's distribution is the proposed one with the probability that it has there, and else it is drawn from what remains.
+
+        Args:
+            score: also work out how likely each token was.
+            proposer: guesses further tokens after each round, which are verified in the next.
 
         Raises:
             ValueError: if prompt and answer are longer than the model's context.
         """
         self.check_context(prefilled.prompt.layouts, sampling)
-        picker = TokenPicker(self.vlm, prefilled.prompt, sampling)
+        picker = TokenPicker(self.vlm, prefilled.prompt, sampling, score, keep_logits)
         if streamer is not None:
             streamer.put(prefilled.prompt.token_ids.cpu())  # as generate does; streamers know to skip it
-        logits, all_logits = prefilled.logits, []
-        for step in range(sampling.max_new_tokens):
-            if keep_logits:
-                all_logits.append(logits)
-            tokens = picker.pick(logits)
-            if streamer is not None:
-                streamer.put(tokens.cpu())
-            if picker.done:
-                break
-            logits = self._step(prefilled, tokens, step, tap)
+        proposed: Sequence[Sequence[int]] = prefilled.proposed
+        behind = Decoding(self.decoder, prefilled.prompt, prefilled.cache, prefilled.spans, list(map(len, proposed)))
+        n_accepted = picker.verify(prefilled.all_logits, proposed, streamer)
+        rounds = [n_accepted]
+        while not picker.done:
+            behind.take_back([len(row) - n for row, n in zip(proposed, n_accepted, strict=True)])
+            proposed = picker.limit(proposer(picker.answers)) if proposer else [()] * len(picker.answers)
+            last = [answer[-1] for answer in picker.answers]
+            logits = behind.feed([[token, *row] for token, row in zip(last, proposed, strict=True)], tap)
+            n_accepted = picker.verify(logits, proposed, streamer)
+            rounds.append(n_accepted)
         if streamer is not None:
             streamer.end()
         return Generated(
             tuple(map(tuple, picker.answers)),
             tuple(map(tuple, picker.log_probabilities)),
-            torch.stack(all_logits, 1) if keep_logits else None,
+            tuple(map(sum, zip(*rounds, strict=True))),
+            picker.logits if keep_logits else None,
         )
 
     @torch.inference_mode()
@@ -198,8 +225,10 @@ class Engine:
                 if plan is not None and n_keep is not None:
                     heard = listener(plan.reducer, prompt, stream, layer - 1, self.decoder.windows[layer - 1])
                 n_visual = tuple(len(row) for row in present)
-                spans.append(LayerSpan(range(start, layer), stream.index, stream.padded, n_visual, stream.size))
-                stream = self._run(stream, cache, spans[-1].layers, n_longest, heard or tap)
+                span = LayerSpan(range(start, layer), stream.index, stream.padded, n_visual, stream.size)
+                masks = attention_masks(self.decoder, span, stream.padded, n_longest, stream.index)
+                stream = stream.with_hidden(self.decoder.run(stream, cache, span.layers, masks, heard or tap))
+                spans.append(span)
             if plan is not None and n_keep is not None:
                 seeds = plan.seeds or range(len(present))
                 view = collect(plan.reducer, prompt, stream, present, layer, heard, plan.guide, seeds)
@@ -221,77 +250,9 @@ class Engine:
             plan.reducer.check_layer(layer)
         return [(steps[0][0], tuple(n_keep for _, n_keep in steps)) for steps in zip(*rows, strict=True)]
 
-    def _run(
-        self, stream: TokenStream, cache: DynamicCache | None, layers: range, n_longest: int, tap: Tap | None
-    ) -> TokenStream:
-        """The stream after ``layers``, whose caches are still empty; ``n_longest`` is the longest row before any reduction.
-
-        Without padding and windows the mask is None, which lets SDPA take its causal flash kernels.
-        """
-        masks = self._masks(layers, stream.padded, n_longest, stream.index, lambda: stream.index, stream.size)
-        return stream.with_hidden(self.decoder.run(stream, cache, layers, masks, tap))
-
-    def _masks(
-        self,
-        layers: range,
-        padded: bool,
-        n_longest: int,
-        query_index: Int[Tensor, "batch queries"],
-        key_index: Callable[[], Tensor],
-        size: Float[Tensor, "batch some_keys"] | None = None,
-    ) -> dict[int | None, Tensor | None]:
-        """One mask per window in use, None where it would hide nothing; places of keys are only worked out where needed.
-
-        Where tokens stand for several, ``size`` of the first keys (the rest stand for themselves), the masks are added to
-        the logits and weigh the keys by it.
-        """
-        masks = {
-            window: visible_mask(query_index, key_index(), window)
-            if padded or size is not None or _cuts(window, n_longest)
-            else None
-            for window in {self.decoder.windows[layer] for layer in layers}
-        }
-        if size is None:
-            return masks
-        dtype = self.vlm.model.dtype
-        return {window: weighted_mask(mask, size).to(dtype) for window, mask in masks.items() if mask is not None}
-
-    def _step(
-        self, prefilled: Prefilled, tokens: Int[Tensor, " batch"], step: int, tap: AttentionTap | None
-    ) -> Float[Tensor, "batch vocabulary"]:
-        """Logits after feeding back the ``step``-th generated token of every row."""
-        prompt = prefilled.prompt
-        ends = torch.tensor(prompt.stream.lengths, device=tokens.device)[:, None]
-        answer_index = ends + torch.arange(step + 1, device=tokens.device)
-        stream = TokenStream(
-            hidden=self.decoder.embedding(tokens[:, None]),
-            positions=_answer_positions(prompt, step, 1),
-            index=answer_index[:, -1:],
-            ordinal=torch.full_like(tokens[:, None], -1),
-            lengths=(1,) * len(tokens),
-        )
-        for span in prefilled.spans:
-            n_longest = max(prompt.stream.lengths) + step + 1
-            keys = partial(torch.cat, [span.index, answer_index], dim=1)
-            masks = self._masks(span.layers, span.padded, n_longest, stream.index, keys, span.size)
-            stream = stream.with_hidden(self.decoder.run(stream, prefilled.cache, span.layers, masks, tap))
-        return self.decoder.logits(stream.hidden)[:, 0]
-
     def answer_stream(self, prompt: Prompt, answers: Sequence[Sequence[int]]) -> TokenStream:
         """Given answers as a stream that can follow the prompt's; shorter ones are padded on the left."""
-        device = prompt.token_ids.device
-        ids = pad_left([torch.tensor(answer, dtype=torch.long, device=device) for answer in answers], value=0)
-        lengths = tuple(map(len, answers))
-        n_padding = ids.shape[1] - torch.tensor(lengths, device=device)[:, None]
-        steps = torch.arange(ids.shape[1], device=device) - n_padding
-        ends = torch.tensor(prompt.stream.lengths, device=device)[:, None]
-        return TokenStream(
-            hidden=self.decoder.embedding(ids),
-            positions=_answer_positions(prompt, 0, ids.shape[1]) - n_padding,
-            index=(ends + steps).masked_fill(steps < 0, -1),
-            ordinal=torch.full_like(ids, -1),
-            lengths=lengths,
-        )
+        return answer_stream(self.decoder, prompt, answers, [0] * len(answers))
 
     def check_context(self, layouts: Sequence[VisualLayout], sampling: Sampling) -> None:
         """Raise a ValueError if a prompt and its answer are longer than what the model was made for."""
@@ -302,15 +263,3 @@ class Engine:
                 f"{self.decoder.max_positions} that {self.vlm.source} can hold: use fewer or smaller pictures, a lower "
                 "--max-tiles or a lower --max-new-tokens"
             )
-
-
-def _cuts(window: int | None, n_tokens: int) -> bool:
-    """Whether a sliding window hides anything in a sequence of that many tokens."""
-    return window is not None and window < n_tokens
-
-
-def _answer_positions(prompt: Prompt, first: int, count: int) -> Int[Tensor, "*axes batch count"]:
-    """Position ids of generated tokens ``first``, ``first + 1``, …; all axes of a multimodal rotary embedding agree on them."""
-    steps = torch.arange(first, first + count, device=prompt.next_position.device)
-    positions = prompt.next_position[:, None] + steps
-    return positions.expand(*prompt.stream.positions.shape[:-1], count)

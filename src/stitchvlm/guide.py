@@ -105,7 +105,7 @@ def run_guide(
     with watch.stage("small_prefill"):
         prefilled = engine.prefill(prompt, tap=tap)
     with watch.stage("small_decode"):
-        generated = engine.decode(prefilled, greedy, tap=tap)
+        generated = engine.decode(prefilled, greedy, tap=tap, score=True)
         prefill, decode = tap.finish(prefilled.cache, tuple(len(tokens) - 1 for tokens in generated.tokens))
     drafts = []
     for row, layout in enumerate(prompt.layouts):

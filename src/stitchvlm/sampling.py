@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 from transformers.generation import MinLengthLogitsProcessor, MinNewTokensLengthLogitsProcessor
+from transformers.generation.streamers import BaseStreamer
 
 from stitchvlm.families.base import VLM, Prompt
 from stitchvlm.shapes import Float, Int
@@ -43,6 +44,7 @@ class TokenPicker:
 
     Args:
         score: also work out how likely each chosen token was.
+        keep_logits: also keep the raw logits that each token was chosen from.
 
     Attributes:
         running: per row whether its answer goes on.
@@ -52,14 +54,15 @@ class TokenPicker:
             end token does. Otherwise a checkpoint whose defaults are near-greedy would seem certain of everything.
     """
 
-    def __init__(self, vlm: VLM, prompt: Prompt, sampling: Sampling, score: bool = True):
+    def __init__(self, vlm: VLM, prompt: Prompt, sampling: Sampling, score: bool = False, keep_logits: bool = False):
         n_rows, n_prompt = prompt.token_ids.shape
         device = prompt.token_ids.device
         config = _generation_config(vlm, sampling, n_prompt, device)
         padding = config.pad_token_id if config.pad_token_id is not None else (vlm.stop_ids or (0,))[0]
         answer = prompt.token_ids.new_full((n_rows, sampling.max_new_tokens), padding)
         self._ids = torch.cat([prompt.token_ids, answer], dim=1)
-        self._n_prompt, self._padding, self._score = n_prompt, padding, score
+        self._n_prompt, self._padding, self._score, self._keep_logits = n_prompt, padding, score, keep_logits
+        self._max_new_tokens = sampling.max_new_tokens
         self._sample = config.do_sample
         self._processors = vlm.model._get_logits_processor(
             config, input_ids_seq_length=n_prompt, encoder_input_ids=prompt.token_ids, device=device
@@ -71,11 +74,47 @@ class TokenPicker:
         self.running = [True] * n_rows
         self.answers: list[list[int]] = [[] for _ in range(n_rows)]
         self.log_probabilities: list[list[float]] = [[] for _ in range(n_rows)]
+        self._kept_logits: list[list[Tensor]] = [[] for _ in range(n_rows)]
 
     @property
     def done(self) -> bool:
         """Whether every row has ended."""
         return not any(self.running)
+
+    @property
+    def logits(self) -> Float[Tensor, "batch steps vocabulary"]:
+        """The raw logits that were kept; zeros behind the end of a row."""
+        return torch.nn.utils.rnn.pad_sequence([torch.stack(row) for row in self._kept_logits], batch_first=True)
+
+    def limit(self, proposed: Sequence[Sequence[int]]) -> list[Sequence[int]]:
+        """Proposals without those tokens that could not be followed by another one, and without those for rows that have ended."""
+        rows = zip(proposed, self.answers, self.running, strict=True)
+        return [row[: self._max_new_tokens - len(answer) - 1] if goes_on else () for row, answer, goes_on in rows]
+
+    def verify(
+        self,
+        logits: Float[Tensor, "batch width vocabulary"],
+        proposed: Sequence[Sequence[int]],
+        streamer: BaseStreamer | None = None,
+    ) -> list[int]:
+        """Choose tokens as long as they are those that were proposed, and one more; per row how many of the proposed ones stand.
+
+        Args:
+            logits: of what follows the last token and each proposed one, every row ending at the last column.
+        """
+        n_accepted, rows = [0] * len(proposed), [row for row, goes_on in enumerate(self.running) if goes_on]
+        for place in range(logits.shape[1]):
+            columns = [min(place - len(row), 0) - 1 for row in proposed]
+            tokens = self.pick(logits[range(len(proposed)), columns], rows)
+            if streamer is not None:
+                streamer.put(tokens.cpu())
+            rows = [row for row in rows if self.answers[row][-1:] == list(proposed[row][place : place + 1])]
+            for row in rows:
+                n_accepted[row] += 1
+            rows = [row for row in rows if self.running[row]]
+            if not rows:
+                break
+        return n_accepted
 
     def pick(
         self, logits: Float[Tensor, "batch vocabulary"], rows: Sequence[int] | None = None
@@ -84,9 +123,10 @@ class TokenPicker:
         rows = [row for row in (range(len(self.running)) if rows is None else rows) if self.running[row]]
         chosen = self._ids.new_full((len(self.running),), self._padding)
         logits = logits.to(self._ids.device)
-        for n_answered in sorted({len(self.answers[row]) for row in rows}):
-            alike = [row for row in rows if len(self.answers[row]) == n_answered]
-            chosen[alike] = self._pick_alike(logits, alike, self._n_prompt + n_answered)
+        n_answered = {row: len(self.answers[row]) for row in rows}
+        for n in sorted(set(n_answered.values())):
+            alike = [row for row in rows if n_answered[row] == n]
+            chosen[alike] = self._pick_alike(logits, alike, self._n_prompt + n)
         return chosen
 
     def _pick_alike(self, logits: Tensor, rows: list[int], n_ids: int) -> Int[Tensor, " _n_rows"]:
@@ -105,6 +145,8 @@ class TokenPicker:
         columns = torch.stack(told).tolist()  # asks the device once
         for row in rows:
             self.answers[row].append(int(columns[0][row]))
+            if self._keep_logits:
+                self._kept_logits[row].append(logits[row])
             self.running[row] = not columns[1][row]
             if self._score:
                 self.log_probabilities[row].append(columns[2][row])
