@@ -38,21 +38,26 @@ class Decoding:
     its queries do not see.
 
     Attributes:
-        n_fed: per row how many tokens of its answer the caches hold.
+        tokens: per row those of its answer that the caches hold.
     """
 
     def __init__(
-        self, decoder: Decoder, prompt: Prompt, cache: Cache, spans: Sequence[LayerSpan], n_fed: Sequence[int]
+        self,
+        decoder: Decoder,
+        prompt: Prompt,
+        cache: Cache,
+        spans: Sequence[LayerSpan],
+        tokens: Sequence[Sequence[int]],
     ):
         self._decoder, self._prompt, self._cache = decoder, prompt, cache
         self._spans = list(spans)
-        self.n_fed = list(n_fed)
+        self.tokens = [list(row) for row in tokens]
 
     def feed(self, tokens: Sequence[Sequence[int]], tap: Tap | None = None) -> Float[Tensor, "batch width vocabulary"]:
         """Logits of what follows each of some further tokens; rows with fewer of them end at the last column all the same."""
-        stream = answer_stream(self._decoder, self._prompt, tokens, self.n_fed)
-        self.n_fed = [fed + len(row) for fed, row in zip(self.n_fed, tokens, strict=True)]
-        n_longest = max(n + fed for n, fed in zip(self._prompt.stream.lengths, self.n_fed, strict=True))
+        stream = answer_stream(self._decoder, self._prompt, tokens, list(map(len, self.tokens)))
+        self.tokens = [[*before, *row] for before, row in zip(self.tokens, tokens, strict=True)]
+        n_longest = max(n + len(row) for n, row in zip(self._prompt.stream.lengths, self.tokens, strict=True))
         for number, span in enumerate(self._spans):
             index = torch.cat([span.index, stream.index], dim=1)
             span = LayerSpan(span.layers, index, span.padded or stream.padded, span.n_visual, span.size)
@@ -67,7 +72,7 @@ class Decoding:
         """Forget the last tokens of every row. What no row holds any more leaves the caches."""
         if not any(n_tokens):
             return
-        self.n_fed = [fed - n for fed, n in zip(self.n_fed, n_tokens, strict=True)]
+        self.tokens = [row[: len(row) - n] for row, n in zip(self.tokens, n_tokens, strict=True)]
         taken = torch.tensor(n_tokens, device=self._spans[0].index.device)[:, None]
         blank = [_without_last(span.index, taken) for span in self._spans]
         n_empty = int((blank[0] >= 0).any(0).flip(0).long().argmax())  # the same everywhere: answers lie at the end

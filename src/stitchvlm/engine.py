@@ -77,12 +77,14 @@ class Generated:
         tokens: per row, end token included.
         log_probabilities: of each of them; empty unless asked for.
         n_accepted: per row how many of the proposed tokens are part of the answer.
+        behind: what the caches hold of the answers; a row that ended before others goes on with padding there.
         logits: raw ones of every token, if asked for; zeros behind the end of a row.
     """
 
     tokens: tuple[tuple[int, ...], ...]
     log_probabilities: tuple[tuple[float, ...], ...]
     n_accepted: tuple[int, ...]
+    behind: Decoding
     logits: Float[Tensor, "batch steps vocabulary"] | None = None
 
 
@@ -169,7 +171,7 @@ class Engine:
         if streamer is not None:
             streamer.put(prefilled.prompt.token_ids.cpu())  # as generate does; streamers know to skip it
         proposed: Sequence[Sequence[int]] = prefilled.proposed
-        behind = Decoding(self.decoder, prefilled.prompt, prefilled.cache, prefilled.spans, list(map(len, proposed)))
+        behind = Decoding(self.decoder, prefilled.prompt, prefilled.cache, prefilled.spans, proposed)
         n_accepted = picker.verify(prefilled.all_logits, proposed, streamer)
         rounds = [n_accepted]
         while not picker.done:
@@ -185,6 +187,7 @@ class Engine:
             tuple(map(tuple, picker.answers)),
             tuple(map(tuple, picker.log_probabilities)),
             tuple(map(sum, zip(*rounds, strict=True))),
+            behind,
             picker.logits if keep_logits else None,
         )
 

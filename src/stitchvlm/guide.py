@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from stitchvlm.attention import AttentionTap
+from stitchvlm.decoding import Decoding
 from stitchvlm.engine import Engine, Plan
 from stitchvlm.errors import DataError
 from stitchvlm.families.base import Prompt
@@ -27,11 +28,16 @@ from there on, so that text between pictures counts as well."""
 
 @dataclass(frozen=True, eq=False)
 class GuidePass:
-    """What the small model did with a batch of questions."""
+    """What the small model did with a batch of questions.
+
+    Attributes:
+        behind: what its caches hold of its answers.
+    """
 
     engine: Engine
     prompt: Prompt
     drafts: tuple[Draft, ...]
+    behind: Decoding
 
     def answer_log_probabilities(self, keep: float) -> list[list[float]]:
         """Log probability of every token of every draft when the small model sees only the share ``keep`` it looked at most.
@@ -118,4 +124,4 @@ def run_guide(
             )
         complete = limit == sampling.max_new_tokens or tokens[-1] in engine.vlm.stop_ids
         drafts.append(Draft(tokens, engine.text(tokens), generated.log_probabilities[row], guide, complete))
-    return GuidePass(engine, prompt, tuple(drafts))
+    return GuidePass(engine, prompt, tuple(drafts), generated.behind)
