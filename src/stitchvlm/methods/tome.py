@@ -32,6 +32,7 @@ class ToMe(TokenReducer):
     name = "tome"
     paper = "Token Merging: Your ViT But Faster, arXiv 2210.09461"
     needs = frozenset({Evidence.STATES})
+    minds_places = True
 
     def schedule(self, keep: float, n_layers: int) -> Schedule:
         return Schedule.from_layer(keep, n_layers, self.layer, self.name)

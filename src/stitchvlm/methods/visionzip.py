@@ -31,6 +31,7 @@ class VisionZip(TokenReducer):
     name = "visionzip"
     paper = "VisionZip, arXiv 2412.04467"
     needs = frozenset({Evidence.VISION})
+    minds_places = True
 
     def __post_init__(self):
         if not 0 <= self.contextual < 1:
