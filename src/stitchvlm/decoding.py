@@ -57,13 +57,15 @@ class Decoding:
         """Logits of what follows each of some further tokens; rows with fewer of them end at the last column all the same."""
         stream = answer_stream(self._decoder, self._prompt, tokens, list(map(len, self.tokens)))
         self.tokens = [[*before, *row] for before, row in zip(self.tokens, tokens, strict=True)]
-        n_longest = max(n + len(row) for n, row in zip(self._prompt.stream.lengths, self.tokens, strict=True))
+        n_longest = max(
+            layout.n_tokens + len(row) for layout, row in zip(self._prompt.layouts, self.tokens, strict=True)
+        )
         for number, span in enumerate(self._spans):
             index = torch.cat([span.index, stream.index], dim=1)
             span = LayerSpan(span.layers, index, span.padded or stream.padded, span.n_visual, span.size)
             # Without a mask SDPA takes several queries for the first tokens of all, not for those behind a cache.
             hides = span.padded or stream.index.shape[1] > 1
-            masks = attention_masks(self._decoder, span, hides, n_longest, stream.index)
+            masks = span_masks(self._decoder, span, hides, n_longest, stream.index)
             stream = stream.with_hidden(self._decoder.run(stream, self._cache, span.layers, masks, tap))
             self._spans[number] = span
         return self._decoder.logits(stream.hidden)
@@ -101,7 +103,7 @@ def answer_stream(
     steps = torch.arange(ids.shape[1], device=device) - (ids.shape[1] - torch.tensor(lengths, device=device)[:, None])
     places = steps + torch.tensor(n_before, device=device)[:, None]
     positions = prompt.next_position[:, None] + places
-    ends = torch.tensor(prompt.stream.lengths, device=device)[:, None]
+    ends = torch.tensor([layout.n_tokens for layout in prompt.layouts], device=device)[:, None]
     return TokenStream(
         hidden=decoder.embedding(ids),
         positions=positions.expand(*prompt.stream.positions.shape[:-1], ids.shape[1]),
@@ -111,7 +113,7 @@ def answer_stream(
     )
 
 
-def attention_masks(
+def span_masks(
     decoder: Decoder, span: LayerSpan, hides: bool, n_longest: int, query_index: Int[Tensor, "batch queries"]
 ) -> dict[int | None, Bool[Tensor, "batch 1 queries keys"] | Float[Tensor, "batch 1 queries keys"] | None]:
     """One mask per window in use, None where it would hide nothing, which lets SDPA take its causal flash kernels.

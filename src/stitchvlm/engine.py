@@ -5,7 +5,7 @@ transformers model.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -13,79 +13,19 @@ from transformers import DynamicCache
 from transformers.generation.streamers import BaseStreamer
 
 from stitchvlm.attention import AttentionTap
-from stitchvlm.decoding import Decoding, LayerSpan, answer_stream, attention_masks
+from stitchvlm.decoding import Decoding, LayerSpan, answer_stream, span_masks
 from stitchvlm.evidence import check_collected, collect, listener
 from stitchvlm.families.base import VLM, Inputs, Prompt
 from stitchvlm.layout import VisualLayout
-from stitchvlm.methods import TokenReducer
+from stitchvlm.passes import Generated, Plan, Prefilled
 from stitchvlm.records import Question
 from stitchvlm.reduction import TokenStream
 from stitchvlm.sampling import Sampling, TokenPicker
-from stitchvlm.schedule import Schedule, Shrink
+from stitchvlm.schedule import Shrink
 from stitchvlm.shapes import Float, Int
 
 Proposer = Callable[[Sequence[Sequence[int]]], Sequence[Sequence[int]]]
 """Given every row's answer so far, what may follow it."""
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """What a run takes away: which method, when and how much, with the evidence the method needs.
-
-    ``seeds`` has one seed per row for methods that draw random numbers; None takes the rows' numbers.
-    """
-
-    schedule: Schedule
-    reducer: TokenReducer
-    guide: Sequence[Float[Tensor, " _n_visual"]] | None = None
-    seeds: Sequence[int] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Prefilled:
-    """A prompt that went through the layers, with what was proposed as its answer: what decoding goes on from.
-
-    Attributes:
-        proposed: per row what may be the beginning of its answer; it went through the layers behind the prompt.
-        all_logits: of what follows the prompt and each proposed token, every row ending at the last column.
-        spans: which tokens each layer's cache holds.
-        kept: per row the ordinals left after the last reduction.
-    """
-
-    prompt: Prompt
-    proposed: tuple[tuple[int, ...], ...]
-    all_logits: Float[Tensor, "batch width vocabulary"]
-    cache: DynamicCache
-    spans: tuple[LayerSpan, ...]
-    kept: tuple[Int[Tensor, " _n_keep"], ...]
-
-    @property
-    def logits(self) -> Float[Tensor, "batch vocabulary"]:
-        """Of what follows all that went through the layers: the prompt, where nothing was proposed."""
-        return self.all_logits[:, -1]
-
-    def kept_per_layer(self, row: int) -> tuple[int, ...]:
-        """How many visual tokens each layer of a row computes."""
-        return tuple(span.n_visual[row] for span in self.spans for _ in span.layers)
-
-
-@dataclass(frozen=True, eq=False)
-class Generated:
-    """What was generated.
-
-    Attributes:
-        tokens: per row, end token included.
-        log_probabilities: of each of them; empty unless asked for.
-        n_accepted: per row how many of the proposed tokens are part of the answer.
-        behind: what the caches hold of the answers; a row that ended before others goes on with padding there.
-        logits: raw ones of every token, if asked for; zeros behind the end of a row.
-    """
-
-    tokens: tuple[tuple[int, ...], ...]
-    log_probabilities: tuple[tuple[float, ...], ...]
-    n_accepted: tuple[int, ...]
-    behind: Decoding
-    logits: Float[Tensor, "batch steps vocabulary"] | None = None
 
 
 class Engine:
@@ -133,12 +73,10 @@ class Engine:
         Raises:
             ValueError: if the plan does not fit the model.
         """
-        cache, stream = DynamicCache(), prompt.stream
+        cache = DynamicCache()
         proposed = proposed or [()] * len(prompt.layouts)
         n_proposed = max(map(len, proposed))
-        if n_proposed:
-            stream = stream.append(self.answer_stream(prompt, proposed))
-        stream, spans, kept = self._through(prompt, stream, plan, cache, tap)
+        stream, spans, kept = self._through(prompt, self.continued(prompt, proposed), plan, cache, tap)
         logits = self.decoder.logits(stream.hidden[:, -n_proposed - 1 :])
         return Prefilled(prompt, tuple(map(tuple, proposed)), logits, cache, spans, kept)
 
@@ -199,12 +137,16 @@ class Engine:
 
         Row i of a result is the distribution from which token i of the answer would be drawn.
         """
-        stream, _, _ = self._through(
-            prompt, prompt.stream.append(self.answer_stream(prompt, answers)), plan, None, None
-        )
+        stream, _, _ = self._through(prompt, self.continued(prompt, answers), plan, None, None)
         longest = max(map(len, answers))
         logits = self.decoder.logits(stream.hidden[:, -longest - 1 : -1])
         return [row[longest - len(answer) :] for row, answer in zip(logits, answers, strict=True)]
+
+    def continued(self, prompt: Prompt, answers: Sequence[Sequence[int]]) -> TokenStream:
+        """The prompt with given tokens behind every row, as it can go through the layers."""
+        if not any(map(len, answers)):
+            return prompt.stream
+        return prompt.stream.append(answer_stream(self.decoder, prompt, answers, [0] * len(answers)))
 
     def text(self, tokens: Sequence[int]) -> str:
         """Generated tokens as text, special tokens left out; empty for a model without tokenizer."""
@@ -220,16 +162,21 @@ class Engine:
         cache: DynamicCache | None,
         tap: AttentionTap | None,
     ) -> tuple[TokenStream, tuple[LayerSpan, ...], tuple[Int[Tensor, " _n_keep"], ...]]:
-        """The stream after all layers and reductions, the spans of layers between them, and what stayed to the end."""
+        """The stream after all layers and reductions, the spans of layers between them, and what stayed to the end.
+
+        ``stream`` is the prompt's, or the prompt's with given tokens behind it, which no method sees.
+        """
         present = tuple(torch.arange(layout.n_visual) for layout in prompt.layouts)
-        spans, start, n_longest, heard = [], 0, max(stream.lengths), None
+        n_behind = [now - before for now, before in zip(stream.lengths, prompt.stream.lengths, strict=True)]
+        n_longest = max(layout.n_tokens + n for layout, n in zip(prompt.layouts, n_behind, strict=True))
+        spans, start, heard = [], 0, None
         for layer, n_keep in [*self._steps(prompt, plan), (self.n_layers, None)]:
             if layer > start:
                 if plan is not None and n_keep is not None:
                     heard = listener(plan.reducer, prompt, stream, layer - 1, self.decoder.windows[layer - 1])
                 n_visual = tuple(len(row) for row in present)
                 span = LayerSpan(range(start, layer), stream.index, stream.padded, n_visual, stream.size)
-                masks = attention_masks(self.decoder, span, stream.padded, n_longest, stream.index)
+                masks = span_masks(self.decoder, span, span.padded, n_longest, stream.index)
                 stream = stream.with_hidden(self.decoder.run(stream, cache, span.layers, masks, heard or tap))
                 spans.append(span)
             if plan is not None and n_keep is not None:
@@ -252,10 +199,6 @@ class Engine:
         for layer, _ in rows[0]:
             plan.reducer.check_layer(layer)
         return [(steps[0][0], tuple(n_keep for _, n_keep in steps)) for steps in zip(*rows, strict=True)]
-
-    def answer_stream(self, prompt: Prompt, answers: Sequence[Sequence[int]]) -> TokenStream:
-        """Given answers as a stream that can follow the prompt's; shorter ones are padded on the left."""
-        return answer_stream(self.decoder, prompt, answers, [0] * len(answers))
 
     def check_context(self, layouts: Sequence[VisualLayout], sampling: Sampling) -> None:
         """Raise a ValueError if a prompt and its answer are longer than what the model was made for."""
