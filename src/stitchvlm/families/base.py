@@ -84,6 +84,7 @@ class Prompt:
         token_ids: their ids, padded like the stream, as logits processors expect them.
         layouts: per row where its visual tokens sit.
         next_position: per row the position id of the first generated token.
+        present: per row the ordinals of the visual tokens in the stream; those of tiles that were not encoded are not there.
         vision: per row what the vision encoder attended to, where that was asked for.
     """
 
@@ -91,6 +92,7 @@ class Prompt:
     token_ids: Int[Tensor, "batch length"]
     layouts: tuple[VisualLayout, ...]
     next_position: Int[Tensor, " batch"]
+    present: tuple[Int[Tensor, " _n_present"], ...]
     vision: tuple[VisionEvidence, ...] | None = None
 
 
@@ -171,8 +173,21 @@ class Family(ABC):
         """
 
     @abstractmethod
-    def encode(self, vlm: VLM, inputs: Inputs) -> Float[Tensor, "n_visual width"]:
-        """The vision encoder and projector: one embedding per visual token, rows one after the other."""
+    def encode(
+        self, vlm: VLM, inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]] | None = None
+    ) -> Float[Tensor, "n_present width"]:
+        """The vision encoder and projector: one embedding per visual token that is ``present``, rows one after the other.
+
+        Args:
+            present: per row ordinals as :meth:`encoded_with` gives them; None for all.
+        """
+
+    def encoded_with(self, layout: VisualLayout, wanted: Int[Tensor, " _n_wanted"]) -> Int[Tensor, " _n_present"]:
+        """Ordinals of all visual tokens that come out of the vision encoder where the ``wanted`` ones are to; ascending.
+
+        All of them, unless a family encodes parts of a picture independently of each other.
+        """
+        return torch.arange(layout.n_visual)
 
     def encode_and_show(
         self, vlm: VLM, inputs: Inputs
@@ -181,8 +196,14 @@ class Family(ABC):
         raise NotImplementedError(f"{self.name} does not show what its vision encoder attends to")
 
     @abstractmethod
-    def embed(self, vlm: VLM, inputs: Inputs, visual: Float[Tensor, "n_visual width"]) -> Prompt:
-        """Text embeddings with the visual ones in their places, padded on the left to one batch."""
+    def embed(
+        self,
+        vlm: VLM,
+        inputs: Inputs,
+        visual: Float[Tensor, "n_present width"],
+        present: Sequence[Int[Tensor, " _n_present"]] | None = None,
+    ) -> Prompt:
+        """Text embeddings with the visual ones that are ``present`` in their places, padded on the left to one batch."""
 
     @abstractmethod
     def decoder(self, vlm: VLM) -> Decoder:
@@ -205,25 +226,42 @@ def decoder_windows(text_config: Any) -> tuple[int | None, ...]:
     return tuple(window if kind == "sliding_attention" else None for kind in types)
 
 
-def assemble_prompt(inputs: Inputs, visual: Float[Tensor, "n_visual width"], vlm: VLM) -> Prompt:
+def assemble_prompt(
+    inputs: Inputs,
+    visual: Float[Tensor, "n_present width"],
+    vlm: VLM,
+    present: Sequence[Int[Tensor, " _n_present"]] | None = None,
+) -> Prompt:
     """Token embeddings with the visual ones in their places, padded on the left; positions count 0, 1, 2, … in each row.
+
+    Visual tokens that are not ``present`` leave no trace but the gap in places and positions.
 
     Raises:
         ValueError: if the vision encoder gives another number of tokens than the layouts speak of.
     """
-    n_expected = sum(layout.n_visual for layout in inputs.layouts)
+    present = present or [torch.arange(layout.n_visual) for layout in inputs.layouts]
+    n_expected = sum(map(len, present))
     if visual.shape[0] != n_expected:
         raise ValueError(f"{vlm.source} made {visual.shape[0]} visual tokens where its config promises {n_expected}")
     device, embedding = vlm.device, vlm.model.get_input_embeddings()
     token_ids = pad_left(inputs.token_ids, value=vlm.pad_id).to(device)
-    longest = token_ids.shape[1]
-    lengths = tuple(len(ids) for ids in inputs.token_ids)
-    index = pad_left([torch.arange(n) for n in lengths], value=-1)
-    ordinal = torch.full((len(lengths), longest), -1)
-    for row, layout in enumerate(inputs.layouts):
-        ordinal[row, longest - lengths[row] + layout.index] = torch.arange(layout.n_visual)
-    index, ordinal = index.to(device), ordinal.to(device)
-    hidden = embedding(token_ids)
+    rows = [_places(layout, there) for layout, there in zip(inputs.layouts, present, strict=True)]
+    index = pad_left([places for places, _ in rows], value=-1).to(device)
+    ordinal = pad_left([ordinals for _, ordinals in rows], value=-1).to(device)
+    ids = [ids[places] for ids, (places, _) in zip(inputs.token_ids, rows, strict=True)]
+    hidden = embedding(pad_left(ids, value=vlm.pad_id).to(device))
     hidden = hidden.masked_scatter((ordinal >= 0)[..., None], visual.to(hidden))
-    stream = TokenStream(hidden, index.clamp(min=0), index, ordinal, lengths)
-    return Prompt(stream, token_ids, inputs.layouts, torch.tensor(lengths, device=device))
+    stream = TokenStream(hidden, index.clamp(min=0), index, ordinal, tuple(map(len, ids)))
+    ends = torch.tensor([layout.n_tokens for layout in inputs.layouts], device=device)
+    return Prompt(stream, token_ids, inputs.layouts, ends, tuple(present))
+
+
+def _places(
+    layout: VisualLayout, present: Int[Tensor, " n_present"]
+) -> tuple[Int[Tensor, " n_there"], Int[Tensor, " n_there"]]:
+    """Places of the prompt's tokens that are there, and the ordinal of each that is visual; -1 for text."""
+    ordinal, there = torch.full((layout.n_tokens,), -1), torch.ones(layout.n_tokens, dtype=torch.bool)
+    there[layout.index] = False
+    there[layout.index[present]] = True
+    ordinal[layout.index] = torch.arange(layout.n_visual)
+    return there.nonzero().squeeze(1), ordinal[there]

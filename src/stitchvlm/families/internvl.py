@@ -16,10 +16,11 @@ from stitchvlm.families import internvl2_checkpoint as internvl2
 from stitchvlm.families.base import VLM, Decoder, Family, Inputs, Prompt, assemble_prompt, decoder_windows
 from stitchvlm.families.checkpoint import load_weights, read_json, stop_token_ids
 from stitchvlm.families.tiles import Cut, cut_layout, shrink
+from stitchvlm.layout import VisualLayout
 from stitchvlm.methods.base import VisionEvidence
 from stitchvlm.records import Question
 from stitchvlm.schedule import Shrink
-from stitchvlm.shapes import Float
+from stitchvlm.shapes import Bool, Float, Int
 
 
 class InternVL(Family):
@@ -60,10 +61,22 @@ class InternVL(Family):
             n_unshrunk=tuple(row.n_unshrunk[0] for row in rows),
         )
 
-    def encode(self, vlm: VLM, inputs: Inputs) -> Float[Tensor, "n_visual width"]:
-        if not inputs.tiles:
+    def encode(
+        self, vlm: VLM, inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]] | None = None
+    ) -> Float[Tensor, "n_present width"]:
+        present = present or [torch.arange(layout.n_visual) for layout in inputs.layouts]
+        encoded = [
+            _features(vlm, tiles[seen]).pooler_output.flatten(0, 1)
+            for tiles, seen in zip(inputs.tiles, _encoded_tiles(inputs, present), strict=True)
+            if seen.any()
+        ]
+        if not encoded:
             return torch.empty(0, vlm.model.config.text_config.hidden_size, dtype=vlm.model.dtype, device=vlm.device)
-        return torch.cat([_features(vlm, tiles).pooler_output.flatten(0, 1) for tiles in inputs.tiles])
+        return torch.cat(encoded)
+
+    def encoded_with(self, layout: VisualLayout, wanted: Int[Tensor, " _n_wanted"]) -> Int[Tensor, " _n_present"]:
+        tile = _tile_numbers(layout)
+        return torch.isin(tile, tile[wanted.cpu()]).nonzero().squeeze(1)
 
     def encode_and_show(
         self, vlm: VLM, inputs: Inputs
@@ -75,8 +88,14 @@ class InternVL(Family):
         shown = zip(torch.cat(received).split(counts), torch.cat(keys).split(counts), strict=True)
         return torch.cat(visual), tuple(VisionEvidence(*row) for row in shown)
 
-    def embed(self, vlm: VLM, inputs: Inputs, visual: Float[Tensor, "n_visual width"]) -> Prompt:
-        return assemble_prompt(inputs, visual, vlm)
+    def embed(
+        self,
+        vlm: VLM,
+        inputs: Inputs,
+        visual: Float[Tensor, "n_present width"],
+        present: Sequence[Int[Tensor, " _n_present"]] | None = None,
+    ) -> Prompt:
+        return assemble_prompt(inputs, visual, vlm, present)
 
     def decoder(self, vlm: VLM) -> Decoder:
         text, config = vlm.model.model.language_model, vlm.model.config.text_config
@@ -143,6 +162,26 @@ def _tiles(vlm: VLM, image: Image, cut: Cut) -> Float[Tensor, "tiles 3 height wi
         size={"height": pixels, "width": pixels},
         return_tensors="pt",
     )["pixel_values"]
+
+
+def _tile_numbers(layout: VisualLayout) -> Int[Tensor, " n_visual"]:
+    """Per visual token the number of its tile, counted over all pictures of the prompt."""
+    if not layout.n_visual:
+        return torch.empty(0, dtype=torch.long)
+    return torch.stack([layout.image, layout.tile]).unique_consecutive(dim=1, return_inverse=True)[1]
+
+
+def _encoded_tiles(
+    inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]]
+) -> tuple[Bool[Tensor, " _n_tiles"], ...]:
+    """Which tiles have to be encoded for tokens to be present, as they lie in the tensors of ``inputs``."""
+    rows = []
+    for layout, there in zip(inputs.layouts, present, strict=True):
+        tile = _tile_numbers(layout)
+        seen = torch.zeros(int(tile[-1]) + 1 if len(tile) else 0, dtype=torch.bool)
+        seen[tile[there]] = True
+        rows.append(seen)
+    return torch.cat(rows).split([len(tiles) for tiles in inputs.tiles]) if inputs.tiles else ()
 
 
 def _tokens_along_a_tile(vlm: VLM) -> int:
