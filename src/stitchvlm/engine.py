@@ -206,4 +206,3 @@ class Engine:
                 f"{self.decoder.max_positions} that {self.vlm.source} can hold: use fewer or smaller pictures, a lower "
                 "--max-tiles or a lower --max-new-tokens"
             )
-

@@ -9,7 +9,6 @@ import test_contract
 import torch
 
 import stitchvlm.methods
-
 from stitchvlm.families.tiles import tiled_layout
 from stitchvlm.methods import ReductionView
 
