@@ -1,5 +1,6 @@
 """How the next token is chosen: transformers' own generation config, logits processors and stopping criteria."""
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from transformers.generation import MinLengthLogitsProcessor, MinNewTokensLength
 from transformers.generation.streamers import BaseStreamer
 
 from stitchvlm.families.base import VLM, Prompt
+from stitchvlm.records import Question
 from stitchvlm.shapes import Float, Int
 
 
@@ -34,6 +36,14 @@ class Sampling:
             raise ValueError(f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
         if self.temperature != 0 and not 0.01 <= self.temperature < float("inf"):
             raise ValueError(f"temperature must be 0 for the likeliest token, or at least 0.01, not {self.temperature}")
+
+
+def question_seed(seed: int, question: Question) -> int:
+    """A seed of the question's own, so that random methods keep other tokens for every question, in whatever batch."""
+    mark = zlib.crc32(repr((seed, question.text, question.messages is None)).encode())
+    for image in question.images:
+        mark = zlib.crc32(image.tobytes(), mark)
+    return mark
 
 
 class TokenPicker:

@@ -16,7 +16,7 @@ from stitchvlm.records import Draft
 def stream_draft(streamer: BaseStreamer, draft: Draft) -> None:
     """A draft that turned out to stand, all at once."""
     if _wants_text(streamer):
-        streamer.on_finalized_text(draft.text, stream_end=True)  # type: ignore[attr-defined]
+        streamer.on_finalized_text(draft.text, stream_end=True)
     else:
         streamer.put(torch.tensor(draft.tokens))
         streamer.end()

@@ -23,7 +23,7 @@ class ToMe(TokenReducer):
     language model before ``layer``, in rounds of at most half the tokens until the asked number is left; a merged token
     has the position of the token that others flow into, and the two halves of a later round alternate by place. All tiles
     and pictures of a prompt are one sequence. Keys are compared after the rotary embedding and with all heads
-    joined, not averaged; from round to round a merged key is the mean weighted by size (in the paper the next block makes new ones).
+    joined, not averaged; from round to round a merged key is the mean weighted by size (in the paper new ones are made).
     """
 
     layer: int = 2

@@ -21,8 +21,8 @@ class VisionZip(TokenReducer):
     Differs from the paper: attention and keys are averaged over the patches that make up one visual token, and tokens are merged
     after the projector, not before it. All tiles and pictures of a prompt are one pool, so that a token may join one of
     another tile (the release gives every crop the same budget). The summary token itself does not go to the language model (in
-    the release it does, and counts as one of those kept). A contextual token is the average of its group, as in the text (the release
-    adds the average to it), and stands at its own place (in the release behind all others); all keep their positions (there
+    the release it does, and counts as one of those kept). A contextual token is the average of its group, as in the text (the
+    release adds the average to it), and stands at its own place (in the release behind all others); all keep their positions (there
     they are counted anew). The share of contextual tokens is that of the published settings, rounded down.
     """
 
