@@ -41,6 +41,10 @@ def large_answers(
             large_answer=text,
             kept=kept,
             layout=layout,
+            n_tiles=layout.n_tiles,
+            n_tiles_encoded=len(layout.tile_number[prefilled.prompt.present[row]].unique()),
+            n_proposed=len(prefilled.proposed[row]),
+            n_accepted=generated.n_accepted[row],
         )
         answers.append(Answer(text, "large", trace))
     return answers

@@ -13,9 +13,11 @@ from stitchvlm.layout import VisualLayout
 from stitchvlm.maps import MapForm
 from stitchvlm.methods import Evidence, Method, TokenReducer
 from stitchvlm.passes import Plan
-from stitchvlm.records import Answer, GuideMap, Question, Verdict
+from stitchvlm.proposals import proposals, same_words
+from stitchvlm.records import Answer, Question, Verdict
 from stitchvlm.sampling import Sampling, question_seed
 from stitchvlm.schedule import Schedule
+from stitchvlm.speculation import Speculator
 from stitchvlm.streaming import live_draft, stream_draft
 from stitchvlm.timing import Stopwatch
 
@@ -34,6 +36,8 @@ class Cascade:
         first_query: which prompt rows the guide map counts.
         max_tiles: most tiles per picture; None takes each checkpoint's own bound.
         score_drafts: let the exit policy judge drafts even where it never exits, for the record.
+        reuse_drafts: let the large model verify the draft in its prefill; it answers the same, sooner.
+        speculate: how many tokens the small model guesses after each round of the large one; 0 for none.
     """
 
     small: Callable[[], Engine]
@@ -45,11 +49,14 @@ class Cascade:
     first_query: FirstQuery = "text"
     max_tiles: int | None = None
     score_drafts: bool = False
+    reuse_drafts: bool = True
+    speculate: int = 0
 
     @property
     def needs_small(self) -> bool:
-        """Whether anybody wants the small model's opinion: the exit policy, or the method its guide map."""
-        return self.exit.needs_draft or Evidence.GUIDE_MAP in self.method.needs or not self.method.asks_large
+        """Whether anybody wants the small model's opinion: the exit policy, the method its guide map, or who speculates."""
+        wanted = self.exit.needs_draft or Evidence.GUIDE_MAP in self.method.needs or self.speculate > 0
+        return wanted or not self.method.asks_large
 
     def answer(
         self,
@@ -78,8 +85,7 @@ class Cascade:
                 answers[row] = small_answer(draft, small.prompt.layouts[row], verdict, seconds)
         unsure = [row for row in range(len(questions)) if row not in answers]
         if unsure:
-            guides = [small.drafts[row].guide for row in unsure] if self._reads_maps else None
-            replies = self.reply([questions[row] for row in unsure], sampling, guides, streamer, watch)
+            replies = self.reply([questions[row] for row in unsure], sampling, small.rows(unsure), streamer, watch)
             for row, reply in zip(unsure, replies, strict=True):
                 answers[row] = with_draft(reply, small.drafts[row], judged[row])
         return [answers[row] for row in range(len(questions))]
@@ -125,11 +131,11 @@ class Cascade:
         self,
         questions: Sequence[Question],
         sampling: Sampling,
-        guides: Sequence[GuideMap] | None,
+        small: GuidePass | None,
         streamer: BaseStreamer | None,
         watch: Stopwatch,
     ) -> list[Answer]:
-        """The large model's answers, its visual tokens reduced as the method and the schedule say.
+        """The large model's answers, its visual tokens reduced as the method and the schedule say, drafts verified on the way.
 
         Raises:
             ValueError: if the guide's token grid does not fit the large model's, or a prompt is too long for it.
@@ -141,17 +147,18 @@ class Cascade:
             inputs = large.prepare(questions, self.max_tiles, schedule.picture)
             large.check_context(inputs.layouts, sampling)
             seeds = [question_seed(sampling.seed, question) for question in questions]
-            plan = self._plan(schedule, inputs.layouts, guides, seeds)
+            plan = self._plan(large, schedule, inputs.layouts, small, seeds)
+            proposed, proposer = self._proposals(large, small, sampling)
         with watch.stage("large_encode"):
-            prompt = large.embed(inputs, Evidence.VISION in self.method.needs)
+            prompt = large.embed(inputs, Evidence.VISION in self.method.needs, plan)
         if plan is not None and Evidence.OWN_MAP in self.method.needs:
             with watch.stage("large_own_map"):
                 own = run_guide(large, prompt, sampling, self.guide_tokens, self.first_query, form=self._map_form)
             plan = replace(plan, guide=[draft.guide.scores for draft in own.drafts])
         with watch.stage("large_prefill"):
-            prefilled = large.prefill(prompt, plan)
+            prefilled = large.prefill(prompt, plan, proposed=proposed)
         with watch.stage("large_decode"):
-            generated = large.decode(prefilled, sampling, streamer=streamer)
+            generated = large.decode(prefilled, sampling, streamer=streamer, proposer=proposer)
         seconds = {**watch.seconds, "total": watch.total()}
         return large_answers(large, inputs, prefilled, generated, seconds)
 
@@ -161,15 +168,38 @@ class Cascade:
 
     def _plan(
         self,
+        large: Engine,
         schedule: Schedule,
         layouts: Sequence[VisualLayout],
-        guides: Sequence[GuideMap] | None,
+        small: GuidePass | None,
         seeds: Sequence[int],
     ) -> Plan | None:
         if not isinstance(self.method, TokenReducer):
             return None
         scores = None
         if Evidence.GUIDE_MAP in self.method.needs:
-            assert guides is not None, "needs_small says that the method wants them"
+            assert small is not None, "needs_small says that the method wants its maps"
+            guides = [draft.guide for draft in small.drafts]
             scores = [g.layout.resample(g.scores, onto=layout) for g, layout in zip(guides, layouts, strict=True)]
-        return Plan(schedule, self.method, scores, seeds)
+        return large.foresee(Plan(schedule, self.method, scores, seeds), layouts)
+
+    def _proposals(
+        self, large: Engine, small: GuidePass | None, sampling: Sampling
+    ) -> tuple[list[list[int]] | None, Speculator | None]:
+        """What the small model has said already, and who goes on guessing behind that.
+
+        Raises:
+            ValueError: if the small model is to guess in other tokens than the large one's.
+        """
+        if small is None:
+            return None, None
+        proposed = proposals(small.drafts, small.engine.vlm, large.vlm, sampling.max_new_tokens)
+        proposer = None
+        if self.speculate:
+            if not same_words(small.engine.vlm.tokenizer, large.vlm.tokenizer):
+                raise ValueError(
+                    f"{small.engine.vlm.source} cannot guess token by token for {large.vlm.source}, which has another "
+                    "vocabulary: leave --speculate out (its whole draft is verified all the same)"
+                )
+            proposer = Speculator(small.behind, self.speculate)
+        return proposed if self.reuse_drafts else None, proposer

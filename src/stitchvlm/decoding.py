@@ -1,7 +1,7 @@
 """An answer in the making: what every layer's cache holds of a batch whose rows may be at different places of their answers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -69,6 +69,21 @@ class Decoding:
             stream = stream.with_hidden(self._decoder.run(stream, self._cache, span.layers, masks, tap))
             self._spans[number] = span
         return self._decoder.logits(stream.hidden)
+
+    def rows(self, rows: Sequence[int], prompt: Prompt) -> "Decoding":
+        """What the caches hold of some rows, whose ``prompt`` it is; other rows are forgotten."""
+        place = torch.tensor(rows)
+        self._cache.batch_select_indices(place)
+        spans = [
+            replace(
+                span,
+                index=span.index[place],
+                n_visual=tuple(span.n_visual[row] for row in rows),
+                size=None if span.size is None else span.size[place],
+            )
+            for span in self._spans
+        ]
+        return Decoding(self._decoder, prompt, self._cache, spans, [self.tokens[row] for row in rows])
 
     def take_back(self, n_tokens: Sequence[int]) -> None:
         """Forget the last tokens of every row. What no row holds any more leaves the caches."""

@@ -17,6 +17,7 @@ from stitchvlm.decoding import Decoding, LayerSpan, answer_stream, span_masks
 from stitchvlm.evidence import check_collected, collect, listener
 from stitchvlm.families.base import VLM, Inputs, Prompt
 from stitchvlm.layout import VisualLayout
+from stitchvlm.methods.base import Evidence, ReductionView
 from stitchvlm.passes import Generated, Plan, Prefilled
 from stitchvlm.records import Question
 from stitchvlm.reduction import TokenStream
@@ -43,18 +44,36 @@ class Engine:
         """Questions to token ids, tiles and layouts, every picture shrunk as ``to`` says."""
         return self.vlm.family.prepare(self.vlm, questions, max_tiles, to)
 
+    def foresee(self, plan: Plan, layouts: Sequence[VisualLayout]) -> Plan:
+        """The plan with its first decision made, where nothing of this model has to be seen for it and it spares any encoding.
+
+        That is so where tokens leave before layer 0, and where the method wants it for the sake of the vision encoder.
+        """
+        steps = plan.steps(self.n_layers, layouts)
+        if not steps or plan.reducer.needs - {Evidence.GUIDE_MAP} or (steps[0][0] > 0 and not plan.reducer.skips_tiles):
+            return plan
+        present = [torch.arange(layout.n_visual) for layout in layouts]
+        seeds = plan.seeds or range(len(layouts))
+        view = ReductionView(layouts, present, steps[0][0], guide=plan.guide or (), seeds=seeds)
+        return replace(plan, foreseen=plan.reducer.reduce(view, steps[0][1]))
+
     @torch.inference_mode()
-    def embed(self, inputs: Inputs, show_vision: bool = False) -> Prompt:
+    def embed(self, inputs: Inputs, show_vision: bool = False, plan: Plan | None = None) -> Prompt:
         """The vision encoder and the embeddings: a prompt that can enter layer 0.
 
         Args:
             show_vision: let the vision encoder say what it attended to, for methods that need it.
+            plan: what it has foreseen to leave is not encoded, as far as the family can encode a part of a picture.
         """
         family = self.vlm.family
-        if not show_vision:
-            return family.embed(self.vlm, inputs, family.encode(self.vlm, inputs))
-        visual, vision = family.encode_and_show(self.vlm, inputs)
-        return replace(family.embed(self.vlm, inputs, visual), vision=vision)
+        if show_vision:
+            visual, vision = family.encode_and_show(self.vlm, inputs)
+            return replace(family.embed(self.vlm, inputs, visual), vision=vision)
+        present = None
+        if plan is not None and plan.foreseen is not None:
+            rows = zip(inputs.layouts, plan.foreseen.kept, strict=True)
+            present = [family.encoded_with(layout, kept) for layout, kept in rows]
+        return family.embed(self.vlm, inputs, family.encode(self.vlm, inputs, present), present)
 
     @torch.inference_mode()
     def prefill(
@@ -165,12 +184,18 @@ class Engine:
         """The stream after all layers and reductions, the spans of layers between them, and what stayed to the end.
 
         ``stream`` is the prompt's, or the prompt's with given tokens behind it, which no method sees.
+
+        Raises:
+            ValueError: if the plan does not fit the model, or its method wants to see what nobody has collected.
         """
-        present = tuple(torch.arange(layout.n_visual) for layout in prompt.layouts)
+        present, foreseen = prompt.present, None if plan is None else plan.foreseen
         n_behind = [now - before for now, before in zip(stream.lengths, prompt.stream.lengths, strict=True)]
         n_longest = max(layout.n_tokens + n for layout, n in zip(prompt.layouts, n_behind, strict=True))
         spans, start, heard = [], 0, None
-        for layer, n_keep in [*self._steps(prompt, plan), (self.n_layers, None)]:
+        steps = () if plan is None else plan.steps(self.n_layers, prompt.layouts)
+        if plan is not None and steps:
+            check_collected(plan.reducer, prompt, plan.guide)
+        for layer, n_keep in [*steps, (self.n_layers, None)]:
             if layer > start:
                 if plan is not None and n_keep is not None:
                     heard = listener(plan.reducer, prompt, stream, layer - 1, self.decoder.windows[layer - 1])
@@ -180,25 +205,15 @@ class Engine:
                 stream = stream.with_hidden(self.decoder.run(stream, cache, span.layers, masks, heard or tap))
                 spans.append(span)
             if plan is not None and n_keep is not None:
-                seeds = plan.seeds or range(len(present))
-                view = collect(plan.reducer, prompt, stream, present, layer, heard, plan.guide, seeds)
-                reduction = plan.reducer.reduce(view, n_keep)
-                stream, present, start, heard = reduction.apply(stream, present), reduction.kept, layer, None
+                if foreseen is None:
+                    seeds = plan.seeds or range(len(present))
+                    view = collect(plan.reducer, prompt, stream, present, layer, heard, plan.guide, seeds)
+                    reduction = plan.reducer.reduce(view, n_keep)
+                else:
+                    reduction = foreseen
+                stream, present, start = reduction.apply(stream, present), reduction.kept, layer
+                heard = foreseen = None
         return stream, tuple(spans), present
-
-    def _steps(self, prompt: Prompt, plan: Plan | None) -> list[tuple[int, tuple[int, ...]]]:
-        """(layer, tokens to keep per row) of every step; layers depend on the model only, so rows agree on them.
-
-        Raises:
-            ValueError: if the plan does not fit the model, or its method wants to see what nobody has collected.
-        """
-        if plan is None or not plan.schedule.steps:
-            return []
-        check_collected(plan.reducer, prompt, plan.guide)
-        rows = [plan.schedule.resolve(self.n_layers, layout.n_visual) for layout in prompt.layouts]
-        for layer, _ in rows[0]:
-            plan.reducer.check_layer(layer)
-        return [(steps[0][0], tuple(n_keep for _, n_keep in steps)) for steps in zip(*rows, strict=True)]
 
     def check_context(self, layouts: Sequence[VisualLayout], sampling: Sampling) -> None:
         """Raise a ValueError if a prompt and its answer are longer than what the model was made for."""

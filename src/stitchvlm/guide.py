@@ -1,6 +1,7 @@
 """The small model's pass: an answer, how sure it is of it, and the map of what it looked at."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -40,6 +41,13 @@ class GuidePass:
     prompt: Prompt
     drafts: tuple[Draft, ...]
     behind: Decoding
+
+    def rows(self, rows: Sequence[int]) -> "GuidePass":
+        """The pass of some of the questions. The caches go with them: only one of the two can go on."""
+        if list(rows) == list(range(len(self.drafts))):
+            return self
+        prompt = self.prompt.rows(rows)
+        return GuidePass(self.engine, prompt, tuple(self.drafts[row] for row in rows), self.behind.rows(rows, prompt))
 
     def answer_log_probabilities(self, keep: float) -> list[list[float]]:
         """Log probability of every token of every draft when the small model sees only the share ``keep`` it looked at most.

@@ -46,6 +46,18 @@ class VisualLayout:
         return self.index.shape[0]
 
     @property
+    def tile_number(self) -> Int[Tensor, " n_visual"]:
+        """Per visual token the number of its tile, counted over all pictures of the prompt."""
+        if not self.n_visual:
+            return torch.empty(0, dtype=torch.long)
+        return torch.stack([self.image, self.tile]).unique_consecutive(dim=1, return_inverse=True)[1]
+
+    @property
+    def n_tiles(self) -> int:
+        """Tiles of all pictures together."""
+        return int(self.tile_number[-1]) + 1 if self.n_visual else 0
+
+    @property
     def first_text_after_visual(self) -> int:
         """Place of the first text token after the last visual token; 0 where the prompt has no picture."""
         return int(self.index[-1]) + 1 if self.n_visual else 0

@@ -8,7 +8,9 @@ from transformers import DynamicCache
 
 from stitchvlm.decoding import Decoding, LayerSpan
 from stitchvlm.families.base import Prompt
+from stitchvlm.layout import VisualLayout
 from stitchvlm.methods import TokenReducer
+from stitchvlm.reduction import Reduction
 from stitchvlm.schedule import Schedule
 from stitchvlm.shapes import Float, Int
 
@@ -17,13 +19,27 @@ from stitchvlm.shapes import Float, Int
 class Plan:
     """What a run takes away: which method, when and how much, with the evidence the method needs.
 
-    ``seeds`` has one seed per row for methods that draw random numbers; None takes the rows' numbers.
+    Attributes:
+        seeds: one per row for methods that draw random numbers; None takes the rows' numbers.
+        foreseen: the first decision, where it was made before anything was encoded.
     """
 
     schedule: Schedule
     reducer: TokenReducer
     guide: Sequence[Float[Tensor, " _n_visual"]] | None = None
     seeds: Sequence[int] | None = None
+    foreseen: Reduction | None = None
+
+    def steps(self, n_layers: int, layouts: Sequence[VisualLayout]) -> list[tuple[int, tuple[int, ...]]]:
+        """(layer, tokens to keep per row) of every step; layers depend on the model only, so rows agree on them.
+
+        Raises:
+            ValueError: if a layer is not one of the model's, or the method cannot decide before it.
+        """
+        rows = [self.schedule.resolve(n_layers, layout.n_visual) for layout in layouts]
+        for layer, _ in rows[0]:
+            self.reducer.check_layer(layer)
+        return [(steps[0][0], tuple(n_keep for _, n_keep in steps)) for steps in zip(*rows, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -119,6 +119,10 @@ class Trace:
         large_answer: the large model's text; None where it did not run.
         kept: ordinals of the visual tokens left after the last reduction; None where the large model was not called.
         layout: where the visual tokens sit that ``kept`` speaks of.
+        n_tiles: tiles of the question's pictures in the large model; 0 where it was not called.
+        n_tiles_encoded: how many of them its vision encoder saw.
+        n_proposed: tokens of the small model's draft that went through the large model's prefill.
+        n_accepted: proposed tokens that are part of the answer, those guessed later included.
     """
 
     seconds: dict[str, float]
@@ -132,6 +136,10 @@ class Trace:
     large_answer: str | None = None
     kept: tuple[int, ...] | None = None
     layout: VisualLayout | None = None
+    n_tiles: int = 0
+    n_tiles_encoded: int = 0
+    n_proposed: int = 0
+    n_accepted: int = 0
 
 
 @dataclass(frozen=True, eq=False)

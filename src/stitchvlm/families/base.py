@@ -95,6 +95,26 @@ class Prompt:
     present: tuple[Int[Tensor, " _n_present"], ...]
     vision: tuple[VisionEvidence, ...] | None = None
 
+    def rows(self, rows: Sequence[int]) -> "Prompt":
+        """Some of the questions, padded as before."""
+        place, some = torch.tensor(rows, device=self.token_ids.device), self.stream
+        stream = TokenStream(
+            hidden=some.hidden[place],
+            positions=some.positions[..., place, :],
+            index=some.index[place],
+            ordinal=some.ordinal[place],
+            lengths=tuple(some.lengths[row] for row in rows),
+            size=None if some.size is None else some.size[place],
+        )
+        return Prompt(
+            stream,
+            self.token_ids[place],
+            tuple(self.layouts[row] for row in rows),
+            self.next_position[place],
+            tuple(self.present[row] for row in rows),
+            None if self.vision is None else tuple(self.vision[row] for row in rows),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Decoder:

@@ -75,7 +75,7 @@ class InternVL(Family):
         return torch.cat(encoded)
 
     def encoded_with(self, layout: VisualLayout, wanted: Int[Tensor, " _n_wanted"]) -> Int[Tensor, " _n_present"]:
-        tile = _tile_numbers(layout)
+        tile = layout.tile_number
         return torch.isin(tile, tile[wanted.cpu()]).nonzero().squeeze(1)
 
     def encode_and_show(
@@ -164,22 +164,14 @@ def _tiles(vlm: VLM, image: Image, cut: Cut) -> Float[Tensor, "tiles 3 height wi
     )["pixel_values"]
 
 
-def _tile_numbers(layout: VisualLayout) -> Int[Tensor, " n_visual"]:
-    """Per visual token the number of its tile, counted over all pictures of the prompt."""
-    if not layout.n_visual:
-        return torch.empty(0, dtype=torch.long)
-    return torch.stack([layout.image, layout.tile]).unique_consecutive(dim=1, return_inverse=True)[1]
-
-
 def _encoded_tiles(
     inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]]
 ) -> tuple[Bool[Tensor, " _n_tiles"], ...]:
     """Which tiles have to be encoded for tokens to be present, as they lie in the tensors of ``inputs``."""
     rows = []
     for layout, there in zip(inputs.layouts, present, strict=True):
-        tile = _tile_numbers(layout)
-        seen = torch.zeros(int(tile[-1]) + 1 if len(tile) else 0, dtype=torch.bool)
-        seen[tile[there]] = True
+        seen = torch.zeros(layout.n_tiles, dtype=torch.bool)
+        seen[layout.tile_number[there]] = True
         rows.append(seen)
     return torch.cat(rows).split([len(tiles) for tiles in inputs.tiles]) if inputs.tiles else ()
 

@@ -120,6 +120,15 @@ class TokenReducer(Method):
         """How the guide map is made for a method that needs one; the paper's form unless it says otherwise."""
         return MapForm()
 
+    @property
+    def skips_tiles(self) -> bool:
+        """Whether tiles none of whose tokens stay are not even encoded, so that their tokens are in no layer at all.
+
+        Only for methods that need nothing of the large model. Where tokens leave before layer 0 it is done anyway, since it changes
+        nothing then.
+        """
+        return False
+
     @abstractmethod
     def reduce(self, view: ReductionView, n_keep: Sequence[int]) -> Reduction:
         """Decide which visual tokens of every row stay, ``n_keep[row]`` of them."""

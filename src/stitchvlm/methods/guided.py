@@ -23,6 +23,10 @@ class Guided(TokenScorer):
     Attributes:
         picture_floor: the least that every picture of a prompt keeps, as a share of what it would keep if all pictures were
             pruned alike; 0 lets one picture take everything.
+        tile_budget: most tiles that tokens are kept from: those that hold most of what would be kept otherwise. 0 is no limit. What
+            tiles hold too little for is not kept.
+        skip_tiles: leave tiles none of whose tokens stay out from the first layer on, so that they need not be encoded. Where
+            tokens leave before layer 0 it changes nothing and is done anyway.
         smooth: give every token the mean of its neighbours' scores and its own, within its tile.
         layers, rows, heads, layer_weights, sinks: the form of the map, see :class:`~stitchvlm.maps.MapForm`.
 
@@ -33,6 +37,8 @@ class Guided(TokenScorer):
     """
 
     picture_floor: float = 0.0
+    tile_budget: int = 0
+    skip_tiles: bool = False
     smooth: bool = False
     layers: Literal["all", "first", "last"] = "all"
     rows: Rows = "both"
@@ -47,17 +53,33 @@ class Guided(TokenScorer):
     def __post_init__(self):
         if not 0 <= self.picture_floor <= 1:
             raise ValueError(f"picture_floor must be a share between 0 and 1, not {self.picture_floor}")
+        if self.tile_budget < 0:
+            raise ValueError(f"tile_budget must be a number of tiles, or 0 for no limit, not {self.tile_budget}")
 
     @property
     def map_form(self) -> MapForm:
         return MapForm(self.layers, self.rows, self.heads, self.layer_weights, self.sinks)
 
+    @property
+    def skips_tiles(self) -> bool:
+        return self.skip_tiles
+
     def reduce(self, view: ReductionView, n_keep: Sequence[int]) -> Reduction:
-        if not self.picture_floor:
-            return super().reduce(view, n_keep)
+        chosen = self._choose(view, n_keep, view.present)
+        if not self.tile_budget:
+            return chosen
+        rows = zip(self.score(view), view.layouts, chosen.kept, view.present, strict=True)
+        return self._choose(view, n_keep, [_in_best_tiles(*row, self.tile_budget) for row in rows])
+
+    def _choose(
+        self, view: ReductionView, n_keep: Sequence[int], present: Sequence[Int[Tensor, " _n_present"]]
+    ) -> Reduction:
+        """The best of those that are ``present``, with what the floor guarantees among them."""
         scores = self.score(view)
-        favoured = [self._best_of_each(*row) for row in zip(scores, view.layouts, n_keep, view.present, strict=True)]
-        return Reduction.top(scores, n_keep, view.present, favoured)
+        if not self.picture_floor:
+            return Reduction.top(scores, n_keep, present)
+        favoured = [self._best_of_each(*row) for row in zip(scores, view.layouts, n_keep, present, strict=True)]
+        return Reduction.top(scores, n_keep, present, favoured)
 
     def _best_of_each(
         self,
@@ -79,6 +101,20 @@ class Guided(TokenScorer):
         if not self.smooth:
             return view.guide
         return [_smoothed(scores, layout) for scores, layout in zip(view.guide, view.layouts, strict=True)]
+
+
+def _in_best_tiles(
+    scores: Float[Tensor, " n_visual"],
+    layout: VisualLayout,
+    kept: Int[Tensor, " _n_keep"],
+    present: Int[Tensor, " _n_present"],
+    n_tiles: int,
+) -> Int[Tensor, " _n_allowed"]:
+    """Those present tokens that lie in the tiles whose kept tokens have the highest scores in sum; among equals the first tiles."""
+    tile = layout.tile_number
+    worth = torch.zeros(layout.n_tiles).index_add(0, tile[kept.cpu()], scores.cpu()[kept.cpu()].float())
+    best = worth.argsort(descending=True, stable=True)[:n_tiles]
+    return present[torch.isin(tile[present.cpu()], best).to(present.device)]
 
 
 def _smoothed(scores: Float[Tensor, " n_visual"], layout: VisualLayout) -> Float[Tensor, " n_visual"]:
