@@ -114,3 +114,19 @@ def test_text_comes_as_text_and_no_large_model_is_loaded_for_it(tiny_pair, order
     streamer = TextIteratorStreamer(None, skip_prompt=True, timeout=10)
     answer = alone.answer([make_question("what?", picture(64, 48))], streamer=streamer)[0]
     assert "".join(streamer).strip() == answer.text and answer.text
+
+
+def test_its_first_token_is_timed_when_it_is_heard(tiny_pair, scenes):
+    """In a study as in live use: before the rest of the draft is computed."""
+    from stitchvlm.evaluation.settings import RunSettings
+    from stitchvlm.evaluation.study import Study
+    from stitchvlm.evaluation.tasks import load_scenes
+
+    study = Study({"small": RunSettings(*tiny_pair, method="small-alone", max_new_tokens=6)}, "cpu")
+    record = study.record(load_scenes(scenes)[0], "small", live=True)
+    seconds = record["seconds"]
+    assert (
+        record["first_token"] == pytest.approx(seconds["total"] - seconds["small_decode"])
+        and seconds["small_decode"] > 0
+    )
+    assert 0 < record["live"]["first_token"] < record["live"]["total"]
