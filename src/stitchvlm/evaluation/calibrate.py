@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stitchvlm.calibration.fit import Fit, fit_exits, fit_loss, fit_seconds, paired_losses
+from stitchvlm.calibration.split import Rows, split
 from stitchvlm.errors import NoPromiseError
 from stitchvlm.evaluation.recorded import Recorded
 from stitchvlm.evaluation.statistics import paired_difference, wilson_interval
 from stitchvlm.evaluation.target import Target
 from stitchvlm.exits import Calibration, SmallEarlyExit
-from stitchvlm.exits.calibration import Fit, fit_exits, fit_loss, fit_seconds, paired_losses
 from stitchvlm.exits.scores import ScoreName
-from stitchvlm.exits.split import Rows, split
 
 Floats = NDArray[np.float64]
 

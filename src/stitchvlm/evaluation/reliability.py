@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from stitchvlm.calibration.ranking import exit_curve, reliability
 from stitchvlm.evaluation.plots import render
 from stitchvlm.evaluation.statistics import wilson_interval
-from stitchvlm.exits.ranking import exit_curve, reliability
 from stitchvlm.files import replace_file
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stitchvlm.calibration.paired import largest_sum, min_samples
 from stitchvlm.errors import NoPromiseError
-from stitchvlm.exits.paired import largest_sum, min_samples
 
 Floats = NDArray[np.float64]
 
@@ -79,7 +79,7 @@ def fit_loss(
     Over the draw of these questions, P(true mean loss at the threshold > ``target``) <= ``risk``. Learn then Test
     (Angelopoulos, Bates, Candès, Jordan and Lei, arXiv 2110.01052), theorem 1 with fixed-sequence testing: the hypothesis "the
     loss is more than ``target``" is tested from the highest threshold down with the exact test of
-    :mod:`stitchvlm.exits.paired`, and the last one refuted before the first that stands is taken.
+    :mod:`stitchvlm.calibration.paired`, and the last one refuted before the first that stands is taken.
 
     Args:
         score: one exit score per question.

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from stitchvlm.calibration.fit import THRESHOLDS, fit_exits, fit_loss, fit_seconds, paired_losses
 from stitchvlm.errors import NoPromiseError
-from stitchvlm.exits.calibration import THRESHOLDS, fit_exits, fit_loss, fit_seconds, paired_losses
 
 N, REDRAWS = 2000, 1000
 NOBODY = 1e-9  # a share of false alarms of these tests that nobody will meet

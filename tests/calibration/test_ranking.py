@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stitchvlm.exits.ranking import aurc, auroc, bootstrap, cascade_area, exit_curve, reliability
+from stitchvlm.calibration.ranking import aurc, auroc, bootstrap, cascade_area, exit_curve, reliability
 
 
 def test_auroc_counts_pairs():
