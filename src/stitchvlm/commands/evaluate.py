@@ -73,7 +73,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="SCORE|never|always|FILE",
-            help="As for ask. Default: that of the embedded pair if guided, else never.",
+            help="As for ask, with its default.",
             rich_help_panel=options.ANSWER,
         ),
     ] = None,
