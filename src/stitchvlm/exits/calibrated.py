@@ -27,9 +27,9 @@ class Calibration:
         target: what was asked for, as on the command line.
         promise: what holds for new questions, in a sentence.
         theorem: why; empty where nothing is promised.
-        n: questions it was fitted on.
+        n: questions it was fitted on, one of each picture or group.
         labels: ``"gold"``, or ``"agreement"`` where the large model's own answers stood in for the right ones.
-        seed: of the split, of one question per group, and of the rounding of partial credits.
+        seed: of the draw of one question a group, of the split, and of the rounding of partial credits.
         settings: those of the recorded run; models by their name and a mark of their weights.
         risk: probability that the promise is wrong; None where the target needs none.
         report: what the questions set aside say, which the fit never saw.
