@@ -315,6 +315,7 @@ REFUSED = [
     (["--target", "accuracy-loss=0.02", "--risk", "2"], "the risk must lie between 0 and 0.5, not 2"),
     (["--target", "exit=0.5", "--score", "product"], "no exit score 'product'"),
     (["--target", "exit=0.5", "--report", "1"], "between 0 and 1, not 1"),
+    (["--target", "exit=0.5", "--report", "0"], "record more, or set another share aside"),
     (["--target", "exit=0.5", "--group", "("], "no regular expression"),
     (["--target", "exit=0.5", "--group", "x"], "does not match the id 00000-0"),
     (["--target", "exit=0.5", "--plot", "p.pdf"], ".png or .svg, not p.pdf"),

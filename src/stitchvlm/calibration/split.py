@@ -64,6 +64,7 @@ def split(groups: Sequence[str], seed: int, draw: Draw) -> tuple[Rows, Rows]:
     n_report = draw.n_report(len(chosen))
     if not 0 < n_report < len(chosen):
         raise ValueError(
-            f"{draw.count(len(chosen))} cannot be parted at {draw.report:g} into some to fit on and some to report: record more"
+            f"{draw.count(len(chosen))} cannot be parted at {draw.report:g} into some to fit on and some to report: "
+            "record more, or set another share aside"
         )
     return np.sort(chosen[n_report:]), np.sort(chosen[:n_report])
