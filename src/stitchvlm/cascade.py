@@ -1,21 +1,22 @@
 """The whole path: the small model looks first, and the large one is called only when the small one is not sure."""
 
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from transformers.generation.streamers import BaseStreamer
 
-from stitchvlm.engine import Engine, Plan
+from stitchvlm.answers import large_answers, small_answer, with_draft
+from stitchvlm.engine import Engine
 from stitchvlm.exits import ExitPolicy
 from stitchvlm.guide import FirstQuery, GuidePass, run_guide
 from stitchvlm.layout import VisualLayout
 from stitchvlm.maps import MapForm
 from stitchvlm.methods import Evidence, Method, TokenReducer
-from stitchvlm.records import Answer, Draft, GuideMap, Question, Trace, Verdict
-from stitchvlm.sampling import Sampling
+from stitchvlm.passes import Plan
+from stitchvlm.records import Answer, GuideMap, Question, Verdict
+from stitchvlm.sampling import Sampling, question_seed
 from stitchvlm.schedule import Schedule
+from stitchvlm.streaming import live_draft, stream_draft
 from stitchvlm.timing import Stopwatch
 
 
@@ -57,30 +58,53 @@ class Cascade:
         streamer: BaseStreamer | None = None,
         watch: Stopwatch | None = None,
     ) -> list[Answer]:
-        """One answer per question: small → exit? → large. Questions whose drafts exit never reach the large model."""
+        """One answer per question: small → exit? → large. Questions whose drafts exit never reach the large model.
+
+        The ``streamer`` hears a draft that exits at once when that is known, which for one question to the small model alone
+        is from the first token on.
+        """
         watch = watch or Stopwatch()
-        small = self.look(questions, sampling, watch) if self.needs_small else None
-        verdicts: list[Verdict | None] = [None] * len(questions)
-        if small is not None and (self.exit.needs_draft or self.score_drafts):
-            verdicts = list(self.judge(small, watch))
-        drafts = [None] * len(questions) if small is None else small.drafts
-        answers: list[Answer | None] = [
-            _exit_answer(draft, verdict, watch, streamer) if draft and self._stands(verdict) else None
-            for draft, verdict in zip(drafts, verdicts, strict=True)
-        ]
-        unsure = [row for row, answer in enumerate(answers) if answer is None]
+        if not self.needs_small:
+            return self.reply(questions, sampling, None, streamer, watch)
+        live = streamer if not self.method.asks_large and len(questions) == 1 else None
+        small = self.look(questions, sampling, watch, self._reads_maps, live)
+        judged = self.judge(small, watch) if self._judges else [None] * len(questions)
+        answers: dict[int, Answer] = {}
+        for row, (draft, verdict) in enumerate(zip(small.drafts, judged, strict=True)):
+            if self._stands(verdict):
+                if streamer is not live and streamer is not None:
+                    stream_draft(streamer, draft)
+                seconds = {**watch.seconds, "total": watch.total()}
+                answers[row] = small_answer(draft, small.prompt.layouts[row], verdict, seconds)
+        unsure = [row for row in range(len(questions)) if row not in answers]
         if unsure:
-            guides = None if small is None else [small.drafts[row].guide for row in unsure]
+            guides = [small.drafts[row].guide for row in unsure] if self._reads_maps else None
             replies = self.reply([questions[row] for row in unsure], sampling, guides, streamer, watch)
             for row, reply in zip(unsure, replies, strict=True):
-                answers[row] = _with_draft(reply, drafts[row], verdicts[row])
-        return [answer for answer in answers if answer is not None]
+                answers[row] = with_draft(reply, small.drafts[row], judged[row])
+        return [answers[row] for row in range(len(questions))]
+
+    @property
+    def _judges(self) -> bool:
+        return self.exit.needs_draft or self.score_drafts
+
+    @property
+    def _reads_maps(self) -> bool:
+        """Whether anybody reads the small model's guide maps: the method, or who judges drafts by pruning with them."""
+        return Evidence.GUIDE_MAP in self.method.needs or self._judges
 
     def _stands(self, verdict: Verdict | None) -> bool:
         return not self.method.asks_large or (verdict is not None and verdict.exit)
 
-    def look(self, questions: Sequence[Question], sampling: Sampling, watch: Stopwatch) -> GuidePass:
-        """The small model's drafts and guide maps."""
+    def look(
+        self,
+        questions: Sequence[Question],
+        sampling: Sampling,
+        watch: Stopwatch,
+        with_maps: bool = True,
+        streamer: BaseStreamer | None = None,
+    ) -> GuidePass:
+        """The small model's drafts, with guide maps unless nobody reads them; the ``streamer`` hears a draft that will stand."""
         with watch.stage("small_load"):
             small = self.small()
         with watch.stage("small_prepare"):
@@ -88,7 +112,9 @@ class Cascade:
             small.check_context(inputs.layouts, sampling)
         with watch.stage("small_encode"):
             prompt = small.embed(inputs)
-        return run_guide(small, prompt, sampling, self.guide_tokens, self.first_query, watch, self._map_form)
+        heard_by = None if streamer is None else live_draft(streamer, small.vlm.tokenizer)
+        form = self._map_form if with_maps else None
+        return run_guide(small, prompt, sampling, self.guide_tokens, self.first_query, watch, form, heard_by)
 
     def judge(self, small: GuidePass, watch: Stopwatch) -> list[Verdict]:
         """The exit policy's verdict on every draft."""
@@ -114,9 +140,8 @@ class Cascade:
             schedule = self.schedule(large.n_layers)
             inputs = large.prepare(questions, self.max_tiles, schedule.picture)
             large.check_context(inputs.layouts, sampling)
-            plan = self._plan(
-                schedule, inputs.layouts, guides, [_seed(sampling.seed, question) for question in questions]
-            )
+            seeds = [question_seed(sampling.seed, question) for question in questions]
+            plan = self._plan(schedule, inputs.layouts, guides, seeds)
         with watch.stage("large_encode"):
             prompt = large.embed(inputs, Evidence.VISION in self.method.needs)
         if plan is not None and Evidence.OWN_MAP in self.method.needs:
@@ -128,22 +153,7 @@ class Cascade:
         with watch.stage("large_decode"):
             generated = large.decode(prefilled, sampling, streamer=streamer)
         seconds = {**watch.seconds, "total": watch.total()}
-        answers = []
-        for row, (layout, n_visual) in enumerate(zip(inputs.layouts, inputs.n_unshrunk, strict=True)):
-            text, kept = large.text(generated.tokens[row]), tuple(prefilled.kept[row].tolist())
-            per_layer = prefilled.kept_per_layer(row)
-            trace = Trace(
-                seconds=seconds,
-                n_visual=n_visual,
-                n_kept=len(kept),
-                average_retention=sum(per_layer) / (len(per_layer) * n_visual) if n_visual else 1.0,
-                kept_per_layer=per_layer,
-                large_answer=text,
-                kept=kept,
-                layout=layout,
-            )
-            answers.append(Answer(text, "large", trace))
-        return answers
+        return large_answers(large, inputs, prefilled, generated, seconds)
 
     @property
     def _map_form(self) -> MapForm:
@@ -163,45 +173,3 @@ class Cascade:
             assert guides is not None, "needs_small says that the method wants them"
             scores = [g.layout.resample(g.scores, onto=layout) for g, layout in zip(guides, layouts, strict=True)]
         return Plan(schedule, self.method, scores, seeds)
-
-
-def _exit_answer(draft: Draft, verdict: Verdict | None, watch: Stopwatch, streamer: BaseStreamer | None) -> Answer:
-    """The draft as the answer: the large model was not called."""
-    if streamer is not None:
-        _stream_draft(streamer, draft)
-    trace = Trace(
-        seconds={**watch.seconds, "total": watch.total()},
-        n_visual=draft.guide.layout.n_visual,
-        n_kept=0,
-        average_retention=0.0,
-        verdict=replace(verdict, exit=True) if verdict else None,
-        small_answer=draft.text,
-        draft_complete=draft.complete,
-        layout=draft.guide.layout,
-    )
-    return Answer(draft.text, "small", trace, draft.guide)
-
-
-def _stream_draft(streamer: BaseStreamer, draft: Draft) -> None:
-    """A draft that stands, all at once: as text where the streamer takes text, since its tokenizer is the large model's."""
-    if hasattr(streamer, "on_finalized_text"):
-        streamer.on_finalized_text(draft.text, stream_end=True)
-    else:
-        streamer.put(torch.tensor(draft.tokens))
-        streamer.end()
-
-
-def _with_draft(reply: Answer, draft: Draft | None, verdict: Verdict | None) -> Answer:
-    """A large answer with the account of the draft that went before it."""
-    if draft is None:
-        return reply
-    trace = replace(reply.trace, verdict=verdict, small_answer=draft.text, draft_complete=draft.complete)
-    return replace(reply, trace=trace, guide=draft.guide)
-
-
-def _seed(seed: int, question: Question) -> int:
-    """A seed of the question's own, so that random methods keep other tokens for every question, in whatever batch."""
-    mark = zlib.crc32(repr((seed, question.text, question.messages is None)).encode())
-    for image in question.images:
-        mark = zlib.crc32(image.tobytes(), mark)
-    return mark

@@ -5,7 +5,7 @@ transformers model.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -13,76 +13,18 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.generation.streamers import BaseStreamer
 
-from stitchvlm.attention import AttentionTap, Tap, visible_mask, weighted_mask
+from stitchvlm.attention import AttentionTap, Tap
+from stitchvlm.continuation import continued, generated_places, next_token
 from stitchvlm.evidence import check_collected, collect, listener
-from stitchvlm.families.base import VLM, Inputs, Prompt, pad_left
+from stitchvlm.families.base import VLM, Inputs, Prompt
 from stitchvlm.layout import VisualLayout
-from stitchvlm.methods import TokenReducer
+from stitchvlm.masks import span_masks
+from stitchvlm.passes import Generated, LayerSpan, Plan, Prefilled
 from stitchvlm.records import Question
 from stitchvlm.reduction import TokenStream
 from stitchvlm.sampling import Sampling, TokenPicker
-from stitchvlm.schedule import Schedule, Shrink
+from stitchvlm.schedule import Shrink
 from stitchvlm.shapes import Float, Int
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """What a run takes away: which method, when and how much, with the evidence the method needs.
-
-    ``seeds`` has one seed per row for methods that draw random numbers; None takes the rows' numbers.
-    """
-
-    schedule: Schedule
-    reducer: TokenReducer
-    guide: Sequence[Float[Tensor, " _n_visual"]] | None = None
-    seeds: Sequence[int] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class LayerSpan:
-    """A stretch of layers whose caches hold the same tokens.
-
-    Attributes:
-        index: places of the tokens in the unpruned prompt, -1 on padding.
-        n_visual: per row how many of them are visual.
-        size: how many tokens each one stands for; None where all stand for themselves.
-    """
-
-    layers: range
-    index: Int[Tensor, "batch keys"]
-    padded: bool
-    n_visual: tuple[int, ...]
-    size: Float[Tensor, "batch keys"] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Prefilled:
-    """A prompt that went through the layers: what decoding goes on from.
-
-    Attributes:
-        logits: of the token that follows each prompt.
-        spans: which tokens each layer's cache holds.
-        kept: per row the ordinals left after the last reduction.
-    """
-
-    prompt: Prompt
-    logits: Float[Tensor, "batch vocabulary"]
-    cache: DynamicCache
-    spans: tuple[LayerSpan, ...]
-    kept: tuple[Int[Tensor, " _n_keep"], ...]
-
-    def kept_per_layer(self, row: int) -> tuple[int, ...]:
-        """How many visual tokens each layer of a row computes."""
-        return tuple(span.n_visual[row] for span in self.spans for _ in span.layers)
-
-
-@dataclass(frozen=True, eq=False)
-class Generated:
-    """Per row the generated tokens (end token included), their log probabilities and, if asked for, all raw logits."""
-
-    tokens: tuple[tuple[int, ...], ...]
-    log_probabilities: tuple[tuple[float, ...], ...]
-    logits: Float[Tensor, "batch steps vocabulary"] | None = None
 
 
 class Engine:
@@ -166,12 +108,14 @@ class Engine:
 
         Row i of a result is the distribution from which token i of the answer would be drawn.
         """
-        stream, _, _ = self._through(
-            prompt, prompt.stream.append(self.answer_stream(prompt, answers)), plan, None, None
-        )
+        stream, _, _ = self._through(prompt, self.continued(prompt, answers), plan, None, None)
         longest = max(map(len, answers))
         logits = self.decoder.logits(stream.hidden[:, -longest - 1 : -1])
         return [row[longest - len(answer) :] for row, answer in zip(logits, answers, strict=True)]
+
+    def continued(self, prompt: Prompt, answers: Sequence[Sequence[int]]) -> TokenStream:
+        """The prompt with given tokens behind every row, as it can go through the layers."""
+        return continued(self.decoder, prompt, answers)
 
     def text(self, tokens: Sequence[int]) -> str:
         """Generated tokens as text, special tokens left out; empty for a model without tokenizer."""
@@ -187,7 +131,10 @@ class Engine:
         cache: DynamicCache | None,
         tap: AttentionTap | None,
     ) -> tuple[TokenStream, tuple[LayerSpan, ...], tuple[Int[Tensor, " _n_keep"], ...]]:
-        """The stream after all layers and reductions, the spans of layers between them, and what stayed to the end."""
+        """The stream after all layers and reductions, the spans of layers between them, and what stayed to the end.
+
+        ``stream`` is the prompt's, or the prompt's with given tokens behind it, which no method sees.
+        """
         present = tuple(torch.arange(layout.n_visual) for layout in prompt.layouts)
         spans, start, n_longest, heard = [], 0, max(stream.lengths), None
         for layer, n_keep in [*self._steps(prompt, plan), (self.n_layers, None)]:
@@ -221,10 +168,7 @@ class Engine:
     def _run(
         self, stream: TokenStream, cache: DynamicCache | None, layers: range, n_longest: int, tap: Tap | None
     ) -> TokenStream:
-        """The stream after ``layers``, whose caches are still empty; ``n_longest`` is the longest row before any reduction.
-
-        Without padding and windows the mask is None, which lets SDPA take its causal flash kernels.
-        """
+        """The stream after ``layers``, whose caches are still empty; ``n_longest`` is the longest row before any reduction."""
         masks = self._masks(layers, stream.padded, n_longest, stream.index, lambda: stream.index, stream.size)
         return stream.with_hidden(self.decoder.run(stream, cache, layers, masks, tap))
 
@@ -235,60 +179,23 @@ class Engine:
         n_longest: int,
         query_index: Int[Tensor, "batch queries"],
         key_index: Callable[[], Tensor],
-        size: Float[Tensor, "batch some_keys"] | None = None,
+        size: Float[Tensor, "batch some_keys"] | None,
     ) -> dict[int | None, Tensor | None]:
-        """One mask per window in use, None where it would hide nothing; places of keys are only worked out where needed.
-
-        Where tokens stand for several, ``size`` of the first keys (the rest stand for themselves), the masks are added to
-        the logits and weigh the keys by it.
-        """
-        masks = {
-            window: visible_mask(query_index, key_index(), window)
-            if padded or size is not None or _cuts(window, n_longest)
-            else None
-            for window in {self.decoder.windows[layer] for layer in layers}
-        }
-        if size is None:
-            return masks
-        dtype = self.vlm.model.dtype
-        return {window: weighted_mask(mask, size).to(dtype) for window, mask in masks.items() if mask is not None}
+        windows = {self.decoder.windows[layer] for layer in layers}
+        return span_masks(windows, padded, n_longest, query_index, key_index, self.vlm.model.dtype, size)
 
     def _step(
         self, prefilled: Prefilled, tokens: Int[Tensor, " batch"], step: int, tap: AttentionTap | None
     ) -> Float[Tensor, "batch vocabulary"]:
         """Logits after feeding back the ``step``-th generated token of every row."""
         prompt = prefilled.prompt
-        ends = torch.tensor(prompt.stream.lengths, device=tokens.device)[:, None]
-        answer_index = ends + torch.arange(step + 1, device=tokens.device)
-        stream = TokenStream(
-            hidden=self.decoder.embedding(tokens[:, None]),
-            positions=_answer_positions(prompt, step, 1),
-            index=answer_index[:, -1:],
-            ordinal=torch.full_like(tokens[:, None], -1),
-            lengths=(1,) * len(tokens),
-        )
+        stream, answer_index = next_token(self.decoder, prompt, tokens, step), generated_places(prompt, step + 1)
         for span in prefilled.spans:
             n_longest = max(prompt.stream.lengths) + step + 1
             keys = partial(torch.cat, [span.index, answer_index], dim=1)
             masks = self._masks(span.layers, span.padded, n_longest, stream.index, keys, span.size)
             stream = stream.with_hidden(self.decoder.run(stream, prefilled.cache, span.layers, masks, tap))
         return self.decoder.logits(stream.hidden)[:, 0]
-
-    def answer_stream(self, prompt: Prompt, answers: Sequence[Sequence[int]]) -> TokenStream:
-        """Given answers as a stream that can follow the prompt's; shorter ones are padded on the left."""
-        device = prompt.token_ids.device
-        ids = pad_left([torch.tensor(answer, dtype=torch.long, device=device) for answer in answers], value=0)
-        lengths = tuple(map(len, answers))
-        n_padding = ids.shape[1] - torch.tensor(lengths, device=device)[:, None]
-        steps = torch.arange(ids.shape[1], device=device) - n_padding
-        ends = torch.tensor(prompt.stream.lengths, device=device)[:, None]
-        return TokenStream(
-            hidden=self.decoder.embedding(ids),
-            positions=_answer_positions(prompt, 0, ids.shape[1]) - n_padding,
-            index=(ends + steps).masked_fill(steps < 0, -1),
-            ordinal=torch.full_like(ids, -1),
-            lengths=lengths,
-        )
 
     def check_context(self, layouts: Sequence[VisualLayout], sampling: Sampling) -> None:
         """Raise a ValueError if a prompt and its answer are longer than what the model was made for."""
@@ -299,15 +206,3 @@ class Engine:
                 f"{self.decoder.max_positions} that {self.vlm.source} can hold: use fewer or smaller pictures, a lower "
                 "--max-tiles or a lower --max-new-tokens"
             )
-
-
-def _cuts(window: int | None, n_tokens: int) -> bool:
-    """Whether a sliding window hides anything in a sequence of that many tokens."""
-    return window is not None and window < n_tokens
-
-
-def _answer_positions(prompt: Prompt, first: int, count: int) -> Int[Tensor, "*axes batch count"]:
-    """Position ids of generated tokens ``first``, ``first + 1``, …; all axes of a multimodal rotary embedding agree on them."""
-    steps = torch.arange(first, first + count, device=prompt.next_position.device)
-    positions = prompt.next_position[:, None] + steps
-    return positions.expand(*prompt.stream.positions.shape[:-1], count)

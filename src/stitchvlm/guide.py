@@ -6,13 +6,15 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+from transformers.generation.streamers import BaseStreamer
 
 from stitchvlm.attention import AttentionTap
-from stitchvlm.engine import Engine, Plan
+from stitchvlm.engine import Engine
 from stitchvlm.errors import DataError
 from stitchvlm.families.base import Prompt
 from stitchvlm.maps import MapForm
 from stitchvlm.methods import Guided
+from stitchvlm.passes import Generated, Plan, Prefilled
 from stitchvlm.records import Draft, GuideMap
 from stitchvlm.sampling import Sampling
 from stitchvlm.schedule import Schedule
@@ -79,7 +81,8 @@ def run_guide(
     guide_tokens: int | None = None,
     first_query: FirstQuery = "text",
     watch: Stopwatch | None = None,
-    form: MapForm = MapForm(),  # noqa: B008 (it is frozen)
+    form: MapForm | None = MapForm(),  # noqa: B008 (it is frozen)
+    streamer: BaseStreamer | None = None,
 ) -> GuidePass:
     """Draft an answer greedily and collect the guide map on the way (arXiv 2412.03324, equations 1 to 3).
 
@@ -87,7 +90,8 @@ def run_guide(
         sampling: of the answer that is wanted; the draft takes its length limits and stays greedy.
         guide_tokens: a tighter limit for the draft alone. A draft that it cuts short can only guide.
         first_query: which prompt rows count.
-        form: which attention counts in the map.
+        form: which attention counts in the map; None draws none, and nobody listens to the layers.
+        streamer: hears the draft while it is made.
 
     Raises:
         ValueError: if ``first_query`` is none of these.
@@ -98,24 +102,37 @@ def run_guide(
     watch = watch or Stopwatch()
     limit = min(sampling.max_new_tokens, guide_tokens or sampling.max_new_tokens)
     greedy = replace(sampling, temperature=0.0, max_new_tokens=limit)
-    counted = counted_rows(prompt, first_query)
-    if form.rows in ("generated", "answer"):
-        counted[:, : -1 if form.rows == "answer" else None] = False
-    tap = AttentionTap(prompt.stream, counted, engine.decoder.windows, form)
+    tap = None if form is None else _tap(engine, prompt, first_query, form)
     with watch.stage("small_prefill"):
         prefilled = engine.prefill(prompt, tap=tap)
     with watch.stage("small_decode"):
-        generated = engine.decode(prefilled, greedy, tap=tap)
-        prefill, decode = tap.finish(prefilled.cache, tuple(len(tokens) - 1 for tokens in generated.tokens))
+        generated = engine.decode(prefilled, greedy, tap=tap, streamer=streamer)
+        maps = [None] * len(prompt.layouts) if tap is None else _maps(engine, prefilled, generated, tap)
     drafts = []
-    for row, layout in enumerate(prompt.layouts):
-        tokens = generated.tokens[row]
+    for tokens, logs, looked_at in zip(generated.tokens, generated.log_probabilities, maps, strict=True):
+        complete = limit == sampling.max_new_tokens or tokens[-1] in engine.vlm.stop_ids
+        drafts.append(Draft(tokens, engine.text(tokens), logs, looked_at, complete))
+    return GuidePass(engine, prompt, tuple(drafts))
+
+
+def _tap(engine: Engine, prompt: Prompt, first_query: FirstQuery, form: MapForm) -> AttentionTap:
+    counted = counted_rows(prompt, first_query)
+    if form.rows in ("generated", "answer"):
+        counted[:, : -1 if form.rows == "answer" else None] = False
+    return AttentionTap(prompt.stream, counted, engine.decoder.windows, form)
+
+
+def _maps(engine: Engine, prefilled: Prefilled, generated: Generated, tap: AttentionTap) -> list[GuideMap]:
+    """What the tap has heard, as one map per row over its visual tokens."""
+    prompt = prefilled.prompt
+    prefill, decode = tap.finish(prefilled.cache, tuple(len(tokens) - 1 for tokens in generated.tokens))
+    maps = []
+    for row, (layout, tokens) in enumerate(zip(prompt.layouts, generated.tokens, strict=True)):
         place = layout.index.to(prefill.device) + prefill.shape[1] - prompt.stream.lengths[row]
         guide = GuideMap(layout, prefill[row, place].cpu(), decode[row, : len(tokens) - 1, place].cpu())
         if not guide.scores.isfinite().all():
             raise DataError(
                 f"the attention of {engine.vlm.source} is not finite in {engine.vlm.model.dtype}: use --dtype bfloat16"
             )
-        complete = limit == sampling.max_new_tokens or tokens[-1] in engine.vlm.stop_ids
-        drafts.append(Draft(tokens, engine.text(tokens), generated.log_probabilities[row], guide, complete))
-    return GuidePass(engine, prompt, tuple(drafts))
+        maps.append(guide)
+    return maps

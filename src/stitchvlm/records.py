@@ -65,15 +65,26 @@ class Draft:
         tokens: generated token ids, the end token included if it was reached.
         text: the answer as text.
         log_probabilities: natural log of the probability of each token, from raw logits at temperature 1 (float64 sums).
-        guide: the guide map of the same pass.
+        looked_at: the guide map of the same pass; None where nobody wanted one.
         complete: False where the draft was cut short of what the answer may be, so that it can only guide.
     """
 
     tokens: tuple[int, ...]
     text: str
     log_probabilities: tuple[float, ...]
-    guide: GuideMap
+    looked_at: GuideMap | None
     complete: bool = True
+
+    @property
+    def guide(self) -> GuideMap:
+        """The guide map.
+
+        Raises:
+            ValueError: if the small model looked without drawing one.
+        """
+        if self.looked_at is None:
+            raise ValueError("this draft was made without a guide map: ask for one with Stitch.guide")
+        return self.looked_at
 
 
 @dataclass(frozen=True)
@@ -131,7 +142,7 @@ class Answer:
         text: the answer.
         answered_by: ``"small"`` or ``"large"``.
         trace: what happened on the way.
-        guide: the guide map, where a small model ran.
+        guide: the guide map, where a small model ran and somebody wanted its map: the method, the exit or ``score_drafts``.
     """
 
     text: str

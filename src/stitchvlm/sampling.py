@@ -1,5 +1,6 @@
 """How the next token is chosen: transformers' own generation config, logits processors and stopping criteria."""
 
+import zlib
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +9,7 @@ from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria
 from transformers.generation import MinLengthLogitsProcessor, MinNewTokensLengthLogitsProcessor
 
 from stitchvlm.families.base import VLM, Prompt
+from stitchvlm.records import Question
 from stitchvlm.shapes import Bool, Float, Int
 
 
@@ -32,6 +34,14 @@ class Sampling:
             raise ValueError(f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
         if self.temperature != 0 and not 0.01 <= self.temperature < float("inf"):
             raise ValueError(f"temperature must be 0 for the likeliest token, or at least 0.01, not {self.temperature}")
+
+
+def question_seed(seed: int, question: Question) -> int:
+    """A seed of the question's own, so that random methods keep other tokens for every question, in whatever batch."""
+    mark = zlib.crc32(repr((seed, question.text, question.messages is None)).encode())
+    for image in question.images:
+        mark = zlib.crc32(image.tobytes(), mark)
+    return mark
 
 
 class TokenPicker:

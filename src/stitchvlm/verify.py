@@ -180,7 +180,7 @@ def _pruning(engine: Engine, prompt: Prompt) -> tuple[bool, str]:
     generated = engine.decode(prefilled, Sampling(_N_ANSWER), keep_logits=True)
     assert generated.logits is not None
     answer = generated.tokens[0][:-1]
-    stream = prompt.stream.append(engine.answer_stream(prompt, [answer])) if answer else prompt.stream
+    stream = engine.continued(prompt, [answer])
     n_tokens = stream.hidden.shape[1]
     place = torch.arange(n_tokens, device=stream.index.device)
     causal = place[None] <= place[:, None]

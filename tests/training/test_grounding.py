@@ -1,7 +1,7 @@
 """What heads are told about where to look is the share of transformers' own attention maps that falls there."""
 
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -97,6 +97,30 @@ def test_questions_without_a_place_teach_nothing(model, rows, features, places):
 def test_attention_that_was_not_heard_is_an_error(rows):
     with pytest.raises(ValueError, match="no attention was heard: the model needs use_plain_attention"):
         Grounding(rows, [[[1], []], [[]]], collate(rows, CPU)).loss()
+
+
+def test_check_batches_are_those_of_training_and_say_nothing_of_places(make_pipeline, tmp_path, monkeypatch):
+    """The batch is the same to the bit, whoever asks for it; only what is learnt from works its places out."""
+    pipeline = make_pipeline(tmp_path)
+    lesson = Lesson(pictures=2, questions=3, most_things=(9, 9), dropped_share=0.5)
+    trainer = LanguageTrainer(pipeline.model, pipeline.packer, pipeline.sets, lesson, "seed")
+    batches = []
+
+    def spied(model, batch, features, grounding=None):
+        batches.append((batch, features, grounding))
+        return answer_logits(model, batch, features, grounding)
+
+    monkeypatch.setattr("stitchvlm.training.language.answer_logits", spied)
+    for step in range(3):
+        trainer.loss_at(step, 1.0)
+    with monkeypatch.context() as blind:
+        for costly in ("Grounding", "asked_tokens"):
+            blind.setattr(f"stitchvlm.training.language.{costly}", lambda *_: pytest.fail("places were worked out"))
+        trainer.figures(3)
+    for (learnt, features, grounding), (checked, same, nothing) in zip(batches[:3], batches[3:], strict=True):
+        assert grounding is not None and nothing is None and torch.equal(features, same)
+        pairs = [(getattr(learnt, f.name), getattr(checked, f.name)) for f in fields(learnt)]
+        assert all(torch.equal(one, other) for one, other in pairs)
 
 
 def test_the_lesson_says_how_much_it_weighs(make_pipeline, tmp_path):

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 from stitchvlm.commands import options
@@ -12,9 +13,12 @@ if TYPE_CHECKING:
 
 def methods(as_json: options.Json = False, debug: options.Debug = False) -> None:
     """List the methods: what they do, what they need, their options and their papers."""
-    from stitchvlm.methods import available_methods
+    from stitchvlm.methods import survey_methods
 
-    described = {name: _describe(method) for name, method in available_methods().items()}
+    usable, problems = survey_methods()
+    for problem in problems:
+        print(f"stitch: {' '.join(problem.split())}", file=sys.stderr)
+    described = {name: _describe(method) for name, method in usable.items()}
     if as_json:
         print(json.dumps(described))
         return

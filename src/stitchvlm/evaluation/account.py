@@ -117,7 +117,7 @@ class Accountant:
             "flops": {**flops, "total": sum(flops[part] for part in path)},
             "seconds": {**seconds, "total": sum(seconds.values())},
             "spared_seconds": spared,
-            "first_token": sum(value for stage, value in seconds.items() if stage != "large_decode"),
+            "first_token": sum(value for stage, value in seconds.items() if stage != _heard_during(measured)),
         }
 
     def _tokens(self, measured: Measured) -> dict[str, Any]:
@@ -178,6 +178,11 @@ class Accountant:
         for n_answer in large.decoded[:-1]:
             total += count.prefill(n_text, full) + count.decode(n_text, full, n_answer)
         return total
+
+
+def _heard_during(measured: Measured) -> str:
+    """The stage in which an answer is heard token by token; a draft that may not stand is heard when it does, all at once."""
+    return "small_decode" if measured.small_alone else "large_decode"
 
 
 def judge(sample: Sample, answer: str | None) -> float | None:

@@ -4,8 +4,9 @@ To add one, write a file like :mod:`stitchvlm.methods.random` and name its class
 one registers through the entry point group ``stitchvlm.methods``.
 """
 
-from importlib.metadata import entry_points
+import warnings
 
+from stitchvlm.methods import plugins
 from stitchvlm.methods.alone import LargeAlone, SmallAlone
 from stitchvlm.methods.base import Evidence, Method, ReductionView, TokenReducer, TokenScorer
 from stitchvlm.methods.cdpruner import CDPruner
@@ -32,24 +33,42 @@ _OTHER_NAMES = {"none": "large-alone", "small": "small-alone"}
 
 
 def available_methods() -> dict[str, type[Method]]:
-    """Every method by its name, those of other installed packages included."""
-    methods = {method.name: method for method in _BUILT_IN}
-    for entry in entry_points(group="stitchvlm.methods"):
-        methods.setdefault(entry.name, entry.load())
+    """Every method by its name, those of other installed packages included; what cannot be used is warned of and left out."""
+    methods, problems = survey_methods()
+    for problem in problems:
+        warnings.warn(problem, stacklevel=2)
     return methods
+
+
+def survey_methods() -> tuple[dict[str, type[Method]], list[str]]:
+    """Every method that can be used by its name, and one sentence on each of another package that cannot."""
+    own = _built_in()
+    others, problems = plugins.survey({*own, *_OTHER_NAMES})
+    return own | others, problems
 
 
 def method_class(name: str) -> type[Method]:
     """The method of that name; ``none`` and ``small`` are short for the large and the small model alone.
 
+    Of other packages only the one that is asked for is imported. A name of this package means its own method, with a
+    warning if another package claims it too.
+
     Raises:
-        ValueError: if there is no such method.
+        ValueError: if there is no such method; a DataError if it is another package's and cannot be used.
     """
-    methods = available_methods()
-    name = _OTHER_NAMES.get(name, name)
-    if name not in methods:
-        raise ValueError(f"there is no method {name!r}; choose one of {', '.join(methods)}")
-    return methods[name]
+    own, others = _built_in(), plugins.registered()
+    meant = _OTHER_NAMES.get(name, name)
+    if meant in own:
+        if name in others:
+            warnings.warn(plugins.hidden(name, others[name]), stacklevel=2)
+        return own[meant]
+    if name not in others:
+        raise ValueError(f"there is no method {name!r}; choose one of {', '.join([*own, *others])}")
+    return plugins.load(name, others[name])
+
+
+def _built_in() -> dict[str, type[Method]]:
+    return {method.name: method for method in _BUILT_IN}
 
 
 def make_method(name: str, **options: object) -> Method:
@@ -75,4 +94,5 @@ __all__ = [
     "available_methods",
     "make_method",
     "method_class",
+    "survey_methods",
 ]

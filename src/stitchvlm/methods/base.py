@@ -107,7 +107,13 @@ class Method(ABC):
 
 
 class TokenReducer(Method):
-    """A method that decides between two decoder layers of the large model which visual tokens go on."""
+    """A method that decides between two decoder layers of the large model which visual tokens go on.
+
+    Attributes:
+        minds_places: whether it judges a token by where it stands, or by its number, and not by its evidence alone.
+    """
+
+    minds_places: ClassVar[bool] = False
 
     @property
     def map_form(self) -> MapForm:

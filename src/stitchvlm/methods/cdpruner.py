@@ -12,6 +12,8 @@ from stitchvlm.schedule import Schedule
 from stitchvlm.shapes import Float, Int
 
 _SMALL = 1e-6
+_SPANNED = 1e-10
+"""A token that sticks out by less than this share of its own length, squared, cannot be told from one that does not."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,12 @@ class CDPruner(TokenReducer):
     (its cosine with the question, min-max normalised), and the set chosen greedily by the growth of the determinant.
 
     Differs from the paper: relevance is what it names for models whose vision encoder has no text encoder beside it, the cosine of
-    projected visual tokens with the mean embedding of the question's tokens, whatever the model. Its sign is the text's; the
-    release turns it round for CLIP. The least relevant token keeps a trace of relevance, as in the release.
+    projected visual tokens with the mean embedding of the question's tokens, whatever the model; all text behind the last
+    visual token counts, the template's included. Its sign is the text's; the release turns it round for CLIP. The least
+    relevant token keeps a trace of relevance, as in the release. All tiles and pictures of a prompt are one pool (the release
+    gives every crop the same budget), and tokens keep their positions (the release closes the gaps). A kernel has no more
+    dimensions than embeddings are wide; tokens beyond those, on which the paper is silent, follow by relevance, where the
+    release divides by rounding errors and ends with fewer tokens than asked.
     """
 
     name = "cdpruner"
@@ -53,19 +59,30 @@ def question_relevance(visual: Float[Tensor, "n width"], text: Float[Tensor, "n_
 def likeliest_set(
     visual: Float[Tensor, "n width"], relevance: Float[Tensor, " n"], count: int
 ) -> Int[Tensor, " count"]:
-    """Greedy MAP inference by an incremental Cholesky factorisation, in the order of choice."""
+    """Greedy MAP inference by an incremental Cholesky factorisation, in the order of choice; then the most relevant.
+
+    The determinant grows with a token by what sticks out of the span of the chosen ones. Once nothing does, every larger set is
+    equally impossible, and the rest follows by relevance.
+    """
     unit = torch.nn.functional.normalize(visual.double(), dim=-1)
     weight = relevance.double()
     kernel = weight[:, None] * (unit @ unit.T) * weight
     count = min(count, len(visual))
     gain = kernel.diagonal().clone()
+    least = _SPANNED * gain
     factors = kernel.new_zeros(count, len(visual))
-    chosen = []
+    chosen: list[int] = []
     for step in range(count):
-        best = int(gain.argmax())
+        new = gain > least
+        if not new.any():
+            break
+        best = int(gain.where(new, -torch.inf).argmax())
         chosen.append(best)
         row = kernel[best] - factors[:step, best] @ factors[:step]
-        factors[step] = row / gain[best].clamp(min=1e-18).sqrt()
+        factors[step] = row / gain[best].sqrt()
         gain = gain - factors[step].square()
         gain[chosen] = -torch.inf
-    return torch.tensor(chosen, dtype=torch.long, device=visual.device)
+    free = torch.ones(len(visual), dtype=torch.bool, device=visual.device)
+    free[chosen] = False
+    rest = weight.where(free, -torch.inf).argsort(descending=True, stable=True)[: count - len(chosen)]
+    return torch.cat([torch.tensor(chosen, dtype=torch.long, device=visual.device), rest])

@@ -19,9 +19,10 @@ class DART(TokenReducer):
     Paper: arXiv 2502.11494, section 4: pivots are the tokens with the largest key norm in the layer before; every pivot in turn
     keeps, of the tokens not yet taken, those with the lowest cosine to it.
 
-    Differs from the paper: pivots are visual tokens only (the paper adds as many text tokens), they take turns in the order
-    of their norms one token at a time, so that exactly the asked number stays, and states are compared as they
-    are, not after the model's last norm.
+    Differs from the paper: there every pivot keeps the tokens below a threshold, whoever else keeps them; here, as in the release,
+    a token is taken once, and the norm is the sum of absolute values. Pivots are visual tokens only (the release has four of
+    these and four of text), they take turns in the order of their norms one token at a time, so that exactly the asked number
+    stays, and states are compared as they are, not after the model's last norm.
     """
 
     layer: int = 2

@@ -19,8 +19,9 @@ class DivPrune(TokenReducer):
     Paper: arXiv 2503.02175, algorithm 1: the first token is the one whose nearest neighbour is farthest; then always the token
     that is farthest from its nearest chosen one.
 
-    Differs from the paper: not in the algorithm; beside its release, distances are taken in float32, and no token is chosen
-    twice, which half precision allows.
+    Differs from the paper: not in the algorithm. All tiles and pictures of a prompt are one pool, as all crops are in the
+    release; beside the release, tokens keep their positions (it closes the gaps), distances are taken in float32, and no
+    token is chosen twice, which half precision allows.
     """
 
     name = "divprune"

@@ -16,7 +16,8 @@ class FastV(TokenScorer):
 
     Paper: arXiv 2403.06764, section 4; tokens leave before layer ``layer`` (from 0), judged by the layer before it.
 
-    Differs from the paper: its text averages over all rows, its release takes the last row, and so does this.
+    Differs from the paper: its text averages over all other tokens' rows, its release takes the prompt's last row, the template's,
+    and so does this. How many stay follows from the asked average, not from a share given for that layer alone.
     """
 
     layer: int = 2

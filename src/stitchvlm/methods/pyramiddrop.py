@@ -17,8 +17,11 @@ class PyramidDrop(TokenScorer):
     Paper: arXiv 2410.17247, section 3: four stages of equal depth and a ratio of 0.5.
 
     Differs from the paper: where the asked average is not that of equal stages, the length of the first stage and the shares of the
-    others are fitted to it. Attention is that of the stage's last layer after softmax, as in the text (the
-    release uses queries and keys of the next layer), and tokens keep their positions (the release renumbers them).
+    others are fitted to it; how many stay is a share of all visual tokens, rounded down, as in the release (the text takes a
+    share of those still there away, rounded up). Queries and keys are those of the stage's last layer, as in the text (the
+    release takes the next layer's); they are compared after softmax, the mean over heads, as in the release (the text names
+    neither). The row is that of the prompt's last token, the template's included, as in the release; tokens keep their
+    positions (the release counts them anew).
     """
 
     stages: int = 4

@@ -19,6 +19,7 @@ class Random(TokenScorer):
 
     name = "random"
     paper = "baseline, no paper"
+    minds_places = True
 
     def score(self, view: ReductionView) -> Sequence[Float[Tensor, " _n_visual"]]:
         return [

@@ -21,8 +21,9 @@ class ToMe(TokenReducer):
 
     Differs from the paper: there a few tokens merge in every block of a vision transformer. Here visual states merge inside the
     language model before ``layer``, in rounds of at most half the tokens until the asked number is left; a merged token
-    has the position of the token that others flow into. Keys are compared after the rotary embedding and with all heads
-    joined, not averaged.
+    has the position of the token that others flow into, and the two halves of a later round alternate by place. All tiles
+    and pictures of a prompt are one sequence. Keys are compared after the rotary embedding and with all heads
+    joined, not averaged; from round to round a merged key is the mean weighted by size (in the paper new ones are made).
     """
 
     layer: int = 2
@@ -31,6 +32,7 @@ class ToMe(TokenReducer):
     name = "tome"
     paper = "Token Merging: Your ViT But Faster, arXiv 2210.09461"
     needs = frozenset({Evidence.STATES})
+    minds_places = True
 
     def schedule(self, keep: float, n_layers: int) -> Schedule:
         return Schedule.from_layer(keep, n_layers, self.layer, self.name)

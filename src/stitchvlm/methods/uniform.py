@@ -22,6 +22,7 @@ class Uniform(TokenScorer):
 
     name = "uniform"
     paper = "baseline, no paper"
+    minds_places = True
 
     def score(self, view: ReductionView) -> Sequence[Float[torch.Tensor, " _n_visual"]]:
         return [-_turn(layout) for layout in view.layouts]

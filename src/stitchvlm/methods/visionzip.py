@@ -18,8 +18,12 @@ class VisionZip(TokenReducer):
     Paper: arXiv 2412.04467, section 3: attention of the encoder's summary token in the last layer but one; contextual tokens are
     evenly spaced among the rest, and every other token joins the one whose key is most like its own.
 
-    Differs from the paper: attention and keys are averaged over the patches that make up one visual token; a contextual token is
-    the average of its group, as in the text (the release adds the average to it), and keeps its place in the sequence.
+    Differs from the paper: attention and keys are averaged over the patches that make up one visual token, and tokens are merged
+    after the projector, not before it. All tiles and pictures of a prompt are one pool, so that a token may join one of
+    another tile (the release gives every crop the same budget). The summary token itself does not go to the language model (in
+    the release it does, and counts as one of those kept). A contextual token is the average of its group, as in the text (the
+    release adds the average to it), and stands at its own place (in the release behind all others); all keep their positions (there
+    they are counted anew). The share of contextual tokens is that of the published settings, rounded down.
     """
 
     contextual: float = 10 / 64
@@ -27,6 +31,7 @@ class VisionZip(TokenReducer):
     name = "visionzip"
     paper = "VisionZip, arXiv 2412.04467"
     needs = frozenset({Evidence.VISION})
+    minds_places = True
 
     def __post_init__(self):
         if not 0 <= self.contextual < 1:

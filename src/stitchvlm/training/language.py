@@ -52,12 +52,25 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Exercise:
-    """A packed batch, its visual features `[visual tokens, width]`, each row's kinds of question, and where to look."""
+    """A packed batch, its visual features `[visual tokens, width]`, and per row the picture, what is asked and what is kept."""
 
     batch: Batch
     features: torch.Tensor
-    kinds: list[list[str]]
-    grounding: Grounding
+    scenes: list[Scene]
+    rows: list[Packed]
+    asked: list[list[Question]]
+    kept: list[list[int]]
+
+    @property
+    def kinds(self) -> list[list[str]]:
+        """Each row's kinds of question."""
+        return [[question.kind for question in questions] for questions in self.asked]
+
+    def grounding(self) -> Grounding:
+        """Where heads should look, which only a batch that is learnt from has to say."""
+        drawn = zip(self.scenes, self.asked, self.kept, strict=True)
+        places = [asked_tokens(scene, [question.box for question in asked], kept) for scene, asked, kept in drawn]
+        return Grounding(self.rows, places, self.batch)
 
 
 class FeatureBank:
@@ -197,26 +210,22 @@ class LanguageTrainer:
         pruned = rng.random() < self.lesson.dropped_share
         keep = rng.randint(max(10, total // 14), total // 3) if pruned else None
         drawn = [self._pack(pictures, index, keep, rng, progress) for pictures, index in chosen]
-        rows = [row for row, _, _ in drawn]
+        rows, asked, kept = (list(column) for column in zip(*drawn, strict=True))
         features = self.bank.features(chosen)
         present = torch.cat(
-            [features[k, torch.tensor(kept, device=features.device)] for k, (_, _, kept) in enumerate(drawn)]
+            [features[k, torch.tensor(tokens, device=features.device)] for k, tokens in enumerate(kept)]
         )
-        places = [
-            asked_tokens(pictures.scenes[index], [q.box for q in asked], kept)
-            for (pictures, index), (_, asked, kept) in zip(chosen, drawn, strict=True)
-        ]
-        batch = collate(rows, self.device)
-        kinds = [[q.kind for q in asked] for _, asked, _ in drawn]
-        return Exercise(batch, present, kinds, Grounding(rows, places, batch))
+        scenes = [pictures.scenes[index] for pictures, index in chosen]
+        return Exercise(collate(rows, self.device), present, scenes, rows, asked, kept)
 
     def loss_at(self, step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
         """The loss, and of its two parts "answers" is the answers' cross-entropy and "beside" that of the grounding."""
         given = self.exercise(step, progress)
-        logits, targets = answer_logits(self.model, given.batch, given.features, given.grounding)
+        grounding = given.grounding()
+        logits, targets = answer_logits(self.model, given.batch, given.features, grounding)
         scores = score_answers(logits.detach(), targets, given.batch, given.kinds)
         reading = scores.get("read", []) + scores.get("price", [])
-        answers, beside = F.cross_entropy(logits, targets), given.grounding.loss()
+        answers, beside = F.cross_entropy(logits, targets), grounding.loss()
         figures = {"answers": answers.item(), "beside": beside.item(), "reads": sum(reading) / max(1, len(reading))}
         figures |= {kind: sum(v) / len(v) for kind, v in scores.items() if kind in ("where", "colour", "cell", "bind")}
         return answers + self.lesson.grounding * beside, figures

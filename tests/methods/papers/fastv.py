@@ -1,7 +1,8 @@
 """FastV (arXiv 2403.06764, ECCV 2024), reference of the selection rule only.
 
-Written from the paper (section 4.1) and from the facts in the official release
-(pkunlp-icler/FastV, src/transformers/.../llama/modeling_llama.py, commit d165972).
+Written from a transcript of the paper's method section (4.1) and from the facts in the official release
+(pkunlp-icler/FastV, src/transformers/.../llama/modeling_llama.py, commit d165972).  The two differ in whose
+attention counts; methods are held against rows="last", the release's.
 Indices: decoder layers are 0-based here.  K = 2 means: layers 0 and 1 see every token,
 the scores come from the attention of layer K-1 = 1, tokens are removed BEFORE layer K = 2.
 Ties: the lower position wins.

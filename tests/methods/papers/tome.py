@@ -1,9 +1,9 @@
 """ToMe, Token Merging (arXiv 2210.09461, ICLR 2023), reference.
 
-From the paper (not re-read; sections as remembered): section 3 "Bipartite Soft Matching" (the five numbered steps), "Token
-Similarity" (keys, cosine, mean over heads), "Tracking Token Size" (Eq. 1, proportional
-attention, and size-weighted averages).  Facts of the official release (facebookresearch/ToMe,
-tome/merge.py and tome/patch/timm.py, commit af95e4b) are named where used.
+Written from facts of the official release (facebookresearch/ToMe, tome/merge.py and tome/patch/timm.py, commit
+af95e4b) and two public summaries, not from the paper itself: names of its sections ("Bipartite Soft
+Matching" with its five steps, "Token Similarity", "Tracking Token Size") and the number of its Eq. (1) are
+from memory.  Repeated rounds in one place, the metric of a merged token and order="position" are no part of it.
 Ties: lower index wins (both for the best partner of a token and among the edges).
 """
 
