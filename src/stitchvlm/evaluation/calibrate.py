@@ -69,7 +69,7 @@ def calibrate(
     target: Target,
     *,
     risk: float = 0.05,
-    score: ScoreName = "mean",
+    score: ScoreName = "confidence",
     report: float = 0.2,
     seed: int = 0,
     group: str | None = None,
