@@ -19,7 +19,7 @@ from typing import Any
 from stitchvlm.evaluation.compare import Comparison, Extras, make_rows, within_reach
 from stitchvlm.evaluation.curve import at_shares
 from stitchvlm.evaluation.plots import draw_figures, save_figures
-from stitchvlm.evaluation.settings import RunSettings, parse_method
+from stitchvlm.evaluation.settings import RunSettings, by_label, parse_method
 from stitchvlm.evaluation.tables import STUDY, StudyTable
 from stitchvlm.evaluation.tasks import open_task
 
@@ -43,12 +43,11 @@ class StudyConfig:
     def rows(self) -> dict[str, RunSettings]:
         """The rows by their labels."""
         base = RunSettings(exit="never")
-        rows = make_rows(base, self.methods, self.keep)
+        rows = list(make_rows(base, self.methods, self.keep).values())
         for more in self.more:
             method, options = parse_method(more["method"])
-            settings = replace(base, method=method, options=options, keep=more["keep"], exit=more.get("exit"))
-            rows[settings.resolve().label] = settings
-        return rows
+            rows.append(replace(base, method=method, options=options, keep=more["keep"], exit=more.get("exit")))
+        return by_label(rows)
 
 
 def read_config(path: Path = CONFIG) -> list[StudyConfig]:

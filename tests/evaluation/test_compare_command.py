@@ -192,6 +192,7 @@ def test_bad_lines_are_told_and_the_rest_is_answered(questions, tiny_pair, tmp_p
         (["--methods", "fastv:depth=1"], "'depth'"),
         (["--keep", "9%,2"], "keep must be"),
         (["--exit", "often"], "'often'"),
+        (["--exit", "0.8701,0.8702"], "exit 0.8701 and exit 0.8702 would both be called 'guided 35% + exit 0.87'"),
         (["--methods", "fastv:layer=9"], "layer 9"),
         (["--n", "9"], "between 1 and 8"),
     ],

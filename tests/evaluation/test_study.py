@@ -6,7 +6,7 @@ import pytest
 
 from stitchvlm.evaluation.results import ResultFile
 from stitchvlm.evaluation.sample import Problem
-from stitchvlm.evaluation.settings import RunSettings, parse_method
+from stitchvlm.evaluation.settings import RunSettings, by_label, parse_method
 from stitchvlm.evaluation.shared import SharedEngine
 from stitchvlm.evaluation.study import Study
 from stitchvlm.evaluation.tasks import load_task
@@ -197,6 +197,14 @@ def test_identity_tells_ways_apart_and_spells_out_defaults(settings, tiny_pair):
     assert settings().resolve().exit == "never"
     with pytest.raises(ValueError, match="--large"):
         RunSettings(small=tiny_pair[0]).resolve()
+
+
+@pytest.mark.parametrize("name", ["exit", "keep"])
+def test_rows_that_a_table_would_call_the_same_are_refused(settings, name):
+    rows = [settings(), replace(settings(), **{name: 0.87001}), replace(settings(), **{name: 0.8700100001})]
+    assert list(by_label([rows[0], rows[0]])) == ["guided 50%"]
+    with pytest.raises(ValueError, match=f"{name} 0.87001 and {name} 0.8700100001 would both be called"):
+        by_label(rows)
 
 
 def test_labels(settings):

@@ -12,7 +12,7 @@ from stitchvlm.evaluation.gallery import choose, exhibit
 from stitchvlm.evaluation.memory import peak_memory
 from stitchvlm.evaluation.results import ResultFile, read_records, read_settings
 from stitchvlm.evaluation.sample import Problem, Sample
-from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE, RunSettings, parse_method
+from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE, RunSettings, by_label, parse_method
 from stitchvlm.evaluation.study import Study
 from stitchvlm.evaluation.tables import STUDY, StudyTable, slug, table_of
 from stitchvlm.evaluation.tasks import Task
@@ -161,7 +161,7 @@ def make_rows(
         methods: as :func:`~stitchvlm.evaluation.settings.parse_method` reads them.
 
     Raises:
-        ValueError: if a method, an option, a share or an exit is none.
+        ValueError: if a method, an option, a share or an exit is none, or two rows would have one label.
     """
     alone = [replace(base, method=method, exit="never") for method in (SMALL_ALONE, LARGE_ALONE)]
     parsed = [parse_method(method) for method in methods]
@@ -172,7 +172,7 @@ def make_rows(
         for keep in keeps
         for exit in exits
     ]
-    return {settings.resolve().label: settings for settings in alone + others}
+    return by_label(alone + others)
 
 
 def within_reach(rows: Mapping[str, RunSettings]) -> tuple[dict[str, RunSettings], list[str]]:
