@@ -92,7 +92,7 @@ class Progress:
 
 
 def markdown(table: StudyTable) -> str:
-    """The rows as a table for a README, what exits of the guided row with fewest tokens give, and what was not compared."""
+    """The rows as a table for a README, what exits of the guided row with fewest tokens give, and what there is to know of them."""
     lines = [
         "| way of answering | accuracy (95 % interval) | against large alone | visual tokens computed | early exits | seconds |",
         "|---|---|---|---|---|---|",
@@ -114,7 +114,8 @@ def markdown(table: StudyTable) -> str:
             "|---|---|---|---|",
         ]
         lines += [_exit_line(point) for point in at_shares(row.curve)]
-    return "\n".join([*lines, "", *(f"Not compared: {one}." for one in table.left_out)]).rstrip()
+    told = [*table.warnings, *(f"not compared: {one}" for one in table.left_out)]
+    return "\n".join([*lines, "", *(f"{one[0].upper()}{one[1:]}." for one in told)]).rstrip()
 
 
 def _exit_line(point: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from stitchvlm.cascade import Cascade
 from stitchvlm.evaluation.account import Accountant, LargeReply, Measured, Timed
+from stitchvlm.evaluation.comparable import SAME
 from stitchvlm.evaluation.results import ResultFile
 from stitchvlm.evaluation.sample import Problem, Sample
 from stitchvlm.evaluation.settings import RunSettings
@@ -27,7 +28,6 @@ from stitchvlm.stitch import Stitch, check_steps
 from stitchvlm.timing import Stopwatch
 
 Record = dict[str, Any]
-_SAME = ("small", "large", "dtype", "max_tiles", "max_new_tokens", "seed")
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ class Study:
         """
         resolved = {name: settings.resolve() for name, settings in rows.items()}
         first = next(iter(resolved.values()))
-        if any(getattr(row, name) != getattr(first, name) for row in resolved.values() for name in _SAME):
-            raise ValueError(f"the rows of one study share {', '.join(_SAME)}: compare others in another study")
+        if any(getattr(row, name) != getattr(first, name) for row in resolved.values() for name in SAME):
+            raise ValueError(f"the rows of one study share {', '.join(SAME)}: compare others in another study")
         self.sampling = Sampling(first.max_new_tokens, seed=first.seed)
         vlm = Stitch.from_pretrained(
             first.small,
