@@ -43,12 +43,12 @@ class Row:
         return self.cascade.method.asks_large
 
     @property
-    def map_form(self) -> MapForm | None:
-        """The form of the guide map that the method wants; None where any will do."""
+    def map_form(self) -> MapForm:
+        """The form of the guide map that the method wants; the usual one where any will do, so that such rows share a look."""
         method = self.cascade.method
         if isinstance(method, TokenReducer) and Evidence.GUIDE_MAP in method.needs:
             return method.map_form
-        return None
+        return MapForm()
 
 
 class Study:
@@ -176,7 +176,7 @@ class Study:
         if key not in self._memory:
             small, watch = self.small(), Stopwatch(synchronize=True)
             small.take_saved()
-            cascade = self._base if row.map_form is None else row.cascade
+            cascade = self._base if row.map_form == MapForm() else row.cascade
             result = cascade.look([question], self.sampling, watch)
             self._memory[key] = Timed(result, _stages(watch, "small", small.take_saved()))
         return self._memory[key]
