@@ -55,7 +55,14 @@ def table_row(method: str, keep: float, accuracy: float, exit: float | str = "ne
         "difference": None if method == "large-alone" else {"mean": -0.1, "low": -0.15, "high": -0.05, "n": 200},
     }
     settings = {"task": "scenes", "method": method, "keep": keep, "exit": exit, "options": {}, "layer": None}
-    settings |= {"small": "small 1", "large": "large 2", "dtype": "auto", "max_tiles": None, "max_new_tokens": 64, "seed": 0}
+    settings |= {
+        "small": "small 1",
+        "large": "large 2",
+        "dtype": "auto",
+        "max_tiles": None,
+        "max_new_tokens": 64,
+        "seed": 0,
+    }
     curve = [
         {
             "threshold": 1 - share,

@@ -11,8 +11,19 @@ from stitchvlm.evaluation.results import settings_path
 from stitchvlm.evaluation.tables import find_studies
 
 SETTINGS = {
-    **{"task": "scenes", "small": "s 1", "large": "l 2", "keep": 0.09, "layer": None, "method": "guided", "exit": "never"},
-    **{"dtype": "auto", "max_tiles": None, "max_new_tokens": 64, "seed": 0, "both": True, "options": {}},
+    "task": "scenes",
+    "small": "s 1",
+    "large": "l 2",
+    "keep": 0.09,
+    "layer": None,
+    "method": "guided",
+    "exit": "never",
+    "dtype": "auto",
+    "max_tiles": None,
+    "max_new_tokens": 64,
+    "seed": 0,
+    "both": True,
+    "options": {},
 }
 
 
@@ -33,10 +44,22 @@ def record(id: str, method: str) -> dict:
     """Large alone is right everywhere, everybody else on vowels."""
     score = float(method == "large-alone" or id in "aeiou")
     return {
-        **{"id": id, "kind": "read", "group": id, "answered_by": "large", "live": None, "first_token": 0.1},
-        **{"small_answer": None, "large_answer": "x", "score": score, "small_score": None, "large_score": score},
-        **{"tokens": {"average_retention": 0.1, "kept": 1, "visual": 10}, "flops": {"total": 1}},
-        **{"seconds": {"total": 1.0}, "scores": {"exit": None}, "draft_complete": None},
+        "id": id,
+        "kind": "read",
+        "group": id,
+        "answered_by": "large",
+        "live": None,
+        "first_token": 0.1,
+        "small_answer": None,
+        "large_answer": "x",
+        "score": score,
+        "small_score": None,
+        "large_score": score,
+        "tokens": {"average_retention": 0.1, "kept": 1, "visual": 10},
+        "flops": {"total": 1},
+        "seconds": {"total": 1.0},
+        "scores": {"exit": None},
+        "draft_complete": None,
     }
 
 
@@ -83,7 +106,9 @@ def test_the_same_way_from_two_files_is_two_rows(results, tmp_path):
 def test_other_hardware_and_commits_are_told(results, tmp_path):
     results("alone.jsonl", "abc", method="large-alone")
     results("guided.jsonl", "abc")
-    results("random.jsonl", "abc", method="random", run=RUN | {"cpu": "another CPU", "commit": "f" * 40 + " with changes"})
+    results(
+        "random.jsonl", "abc", method="random", run=RUN | {"cpu": "another CPU", "commit": "f" * 40 + " with changes"}
+    )
     (study,) = find_studies(tmp_path)
     assert study.warnings == [
         "not all rows were measured with the same cpu: a CPU, but another CPU (random 9%)",

@@ -148,7 +148,9 @@ def test_memory_that_cannot_be_measured_is_a_problem_and_no_end(tiny_pair, scene
     options = ["--small", tiny_pair[0], "--large", tiny_pair[1], *quick, "--methods", "random", "--keep", "50%"]
     command = ["compare", "scenes", *options, "--n", "1", "--out", str(tmp_path)]
     done = CliRunner().invoke(app, command)
-    assert done.exit_code == 0 and "peak memory: large-alone: memory could not be measured (it was killed)" in done.stderr
+    assert (
+        done.exit_code == 0 and "peak memory: large-alone: memory could not be measured (it was killed)" in done.stderr
+    )
     study = StudyTable.read(tmp_path / STUDY)
     assert [bool(row.memory) for row in study.rows] == [True, False, True] and len(study.problems) == 1
     strict = CliRunner().invoke(app, [*command, "--strict"])

@@ -68,7 +68,9 @@ def test_no_difference_that_was_seen_is_not_none_that_there_is():
     assert alone.mean == 0 and (alone.low, alone.high) == pytest.approx((-z2 / (200 + z2), z2 / (200 + z2)))
     groups = np.repeat(range(50), 4).tolist()
     assert paired_difference([1] * 200, [1] * 200, groups).high == pytest.approx(z2 / (50 + z2))
-    assert paired_difference([1] * 30, [0] * 30).low == pytest.approx((30 - z2) / (30 + z2)), "all gained is no certainty"
+    assert paired_difference([1] * 30, [0] * 30).low == pytest.approx((30 - z2) / (30 + z2)), (
+        "all gained is no certainty"
+    )
 
 
 def test_one_more_question_that_differs_hardly_changes_the_interval():

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _CAPTIONS = {
-    "accuracy-retention": "Accuracy against the share of visual tokens that the large model computed. Bars are 95 % intervals.",
+    "accuracy-retention": "Accuracy against the share of visual tokens that the large model computed, averaged over its layers. "
+    "Bars are 95 % intervals; lines of one panel are moved apart a little.",
     "accuracy-seconds": "Accuracy against the median seconds of a question, better up and to the left. Stars: one model alone.",
     "exits": "What every exit threshold would have given, from one run: both models' answers are on file.",
     "agreement": "How many of the large model's top tokens, over all its layers, a single layer finds, and the whole small model.",
@@ -97,7 +98,8 @@ def titles(studies: Sequence[StudyTable]) -> list[str]:
         for task, study in zip(tasks, studies, strict=True)
     ]
     return [
-        f"{name}, {named[:place].count(name) + 1}" if named.count(name) > 1 else name for place, name in enumerate(named)
+        f"{name}, {named[:place].count(name) + 1}" if named.count(name) > 1 else name
+        for place, name in enumerate(named)
     ]
 
 

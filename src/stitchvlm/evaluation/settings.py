@@ -62,7 +62,7 @@ class RunSettings:
         if self.exit in (None, "never"):
             return ""
         try:
-            return f" + exit {float(self.exit):.3g}"  # type: ignore[arg-type]
+            return f" + exit {float(self.exit):.3g}"
         except ValueError:
             return f" + exit {self.exit}"
 

@@ -145,9 +145,7 @@ def _score_interval(gains: np.ndarray, unusual: np.ndarray, groups: Sequence[obj
     return tango_interval(gained * worth, lost * worth, worth)
 
 
-def _bootstrap_interval(
-    gains: np.ndarray, groups: Sequence[object], resamples: int, seed: int
-) -> tuple[float, float]:
+def _bootstrap_interval(gains: np.ndarray, groups: Sequence[object], resamples: int, seed: int) -> tuple[float, float]:
     sums, sizes = _group_sums(gains, groups)
     kinds, counts = np.unique(np.stack([sums, sizes], axis=1), axis=0, return_counts=True)
     # A resample is how often each distinct kind of group was drawn: few numbers even for many questions.

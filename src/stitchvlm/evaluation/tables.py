@@ -201,10 +201,15 @@ def find_studies(folder: Path) -> list[StudyTable]:
     return studies
 
 
+def settings_of(settings: Mapping[str, Any]) -> RunSettings:
+    """The way of answering that a file of results names, for its labels; models and limits are left out."""
+    named = ("keep", "layer", "method", "exit", "options")
+    return RunSettings(**{name: settings[name] for name in named if name in settings})
+
+
 def label_of(settings: Mapping[str, Any]) -> str:
     """What a table calls the row with these settings."""
-    named = ("keep", "layer", "method", "exit", "options")
-    return RunSettings(**{name: settings[name] for name in named if name in settings}).label
+    return settings_of(settings).label
 
 
 def _rounded(value: Any) -> Any:
