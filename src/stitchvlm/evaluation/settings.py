@@ -1,6 +1,6 @@
 """What a run is made of, so that results of different runs are never mixed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -47,13 +47,26 @@ class RunSettings:
     @property
     def label(self) -> str:
         """What a table calls it."""
-        options = ", ".join(f"{name} {value}" for name, value in self.options.items())
-        named = f"{method_class(self.method).name}{f' ({options})' if options else ''}"
-        if named in (SMALL_ALONE, LARGE_ALONE):
-            return named
+        if self.way_label in (SMALL_ALONE, LARGE_ALONE):
+            return self.way_label
         layer = "" if self.layer is None else f" from layer {self.layer}"
-        exit = "" if self.exit in (None, "never") else f" + exit {_short(self.exit)}"
-        return f"{named} {parse_keep(self.keep) * 100:g}%{layer}{exit}"
+        return f"{self.way_label} {parse_keep(self.keep) * 100:g}%{layer}{self.exit_label}"
+
+    @property
+    def way_label(self) -> str:
+        """What a table calls the method with its options."""
+        options = ", ".join(f"{name} {value}" for name, value in self.options.items())
+        return f"{method_class(self.method).name}{f' ({options})' if options else ''}"
+
+    @property
+    def exit_label(self) -> str:
+        """What is added to a label where answers may exit; a fitted threshold has more digits than anyone reads."""
+        if self.exit in (None, "never"):
+            return ""
+        try:
+            return f" + exit {float(self.exit):.3g}"
+        except ValueError:
+            return f" + exit {self.exit}"
 
     def resolve(self) -> "RunSettings":
         """The same settings with every default spelled out.
@@ -132,9 +145,20 @@ def parse_method(text: str) -> tuple[str, dict[str, Any]]:
     return method.name, read_options(method, options)
 
 
-def _short(exit: float | str | None) -> str:
-    """A fitted threshold has more digits than anyone reads."""
-    try:
-        return f"{float(exit):.3g}"  # type: ignore[arg-type]
-    except ValueError:
-        return str(exit)
+def by_label(rows: Iterable[RunSettings]) -> dict[str, RunSettings]:
+    """The rows of a table by what it calls them; one that is asked for twice is there once.
+
+    Raises:
+        ValueError: if two that differ would go by the same label.
+    """
+    named: dict[str, RunSettings] = {}
+    for row in rows:
+        resolved = row.resolve()
+        other = named.setdefault(resolved.label, row).resolve()
+        for name, value in asdict(resolved).items():
+            if value != getattr(other, name):
+                raise ValueError(
+                    f"{name} {getattr(other, name)} and {name} {value} would both be called {resolved.label!r}: "
+                    "ask for one of them, or for values that differ in their first digits"
+                )
+    return named
