@@ -152,6 +152,17 @@ def test_another_form_of_the_map_is_another_look(settings, sample, monkeypatch):
     assert len({row.map_form for row in study.rows.values()}) == len(looks) == 2
 
 
+def test_an_answer_is_right_where_it_is_what_was_asked_for(study, sample):
+    """A random model's own words as the right ones: of the large model alone, whose answer the small one does not give."""
+    said = study.record(sample, "large-alone")
+    assert said["correct"] is False and said["small_answer"] != said["large_answer"]
+    right = study.record(replace(sample, answers=("no", said["large_answer"].upper())), "large-alone")
+    assert (right["correct"], right["score"], right["large_score"], right["small_score"]) == (True, 1, 1, 0)
+    unasked = study.record(sample, "exits")["large_answer"]
+    exited = study.record(replace(sample, answers=(unasked,)), "exits")
+    assert (exited["correct"], exited["score"], exited["large_score"]) == (False, 0, 1)
+
+
 def test_live_latency_shares_nothing(study, sample):
     for name in ("guided", "exits", "small-alone"):
         live = study.record(sample, name, live=True)["live"]

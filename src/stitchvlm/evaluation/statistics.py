@@ -134,12 +134,12 @@ _FEW_GROUPS = 10
 def _score_interval(gains: np.ndarray, unusual: np.ndarray, groups: Sequence[object]) -> tuple[float, float]:
     """Tango's interval for as many questions as these are worth.
 
-    That is n divided by how much more the sums over groups vary than the questions do. Few groups tell little of it, so one more is
-    counted in which all questions differ: where none does, the number of groups stands for n, as in :func:`mean_interval`.
+    That is n divided by how much more the sums over groups vary than the questions do. Few groups tell little of it, so half a one
+    more is counted in which all questions differ: where none does, the number of groups stands for n, as in :func:`mean_interval`.
     """
     sums, sizes = _group_sums(unusual, groups)
     n, size = len(gains), len(gains) / len(sizes)
-    inflation = (np.square(sums).sum() + size**2) / (np.square(unusual).sum() + size)
+    inflation = (np.square(sums).sum() + size**2 / 2) / (np.square(unusual).sum() + size / 2)
     worth = n / max(1.0, float(inflation))
     gained, lost = float(gains.clip(min=0).mean()), float((-gains).clip(min=0).mean())
     return tango_interval(gained * worth, lost * worth, worth)

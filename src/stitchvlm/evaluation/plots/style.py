@@ -56,7 +56,9 @@ def new_figure(
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))
-    figure.set_layout_engine("constrained", h_pad=0.08)  # inches; with less, titles without one above them touch the edge
+    figure.set_layout_engine(
+        "constrained", h_pad=0.08
+    )  # inches; with less, titles without one above them touch the edge
     return figure, figure.subplots(rows, columns, squeeze=False, sharex=shared, sharey=shared)
 
 
