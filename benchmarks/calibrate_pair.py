@@ -3,8 +3,8 @@
     python benchmarks/calibrate_pair.py --pictures 2000
 
 One question about each picture is answered by the small model and by the guided large one at the default 9 %; then the threshold
-is fitted as ``stitch calibrate --target accuracy-loss=0.01 --score confidence`` fits it, and written to ``exit.json`` beside the weights, which the
-file is bound to. It goes on where it stopped. Fonts are needed, as for training.
+is fitted as ``stitch calibrate --target accuracy-loss=0.01 --score confidence`` fits it, and written to ``exit.json`` beside the
+weights, which the file is bound to. It goes on where it stopped. Fonts are needed, as for training.
 """
 
 import argparse

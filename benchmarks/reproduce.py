@@ -92,7 +92,7 @@ class Progress:
 
 
 def markdown(table: StudyTable) -> str:
-    """The rows as a table for a README, what exits of the guided row with fewest tokens give, and what there is to know of them."""
+    """The rows as a table for a README, what exits of the guided rows with fewest tokens give, and what else is to be known."""
     lines = [
         "| way of answering | accuracy (95 % interval) | against large alone | visual tokens computed | early exits | seconds |",
         "|---|---|---|---|---|---|",
@@ -106,11 +106,12 @@ def markdown(table: StudyTable) -> str:
             f"| {row.name} | {told['accuracy']:.1%} ({told['low']:.1%} – {told['high']:.1%}) | {gain} "
             f"| {told['average_retention']:.1%} | {told['exits']:.0%} | {told['stages']['total']['median']:.3f} |"
         )
-    if table.exit_rows:
-        row = min(table.exit_rows, key=lambda row: row.all["average_retention"])
+    for row in table.exit_rows:
+        if row.settings["keep"] != min(other.settings["keep"] for other in table.exit_rows):
+            continue
         lines += [
             "",
-            f"| exits ({row.name}) | threshold | accuracy (95 % interval) | seconds (mean) |",
+            f"| exits ({row.curve_name}) | threshold | accuracy (95 % interval) | seconds (mean) |",
             "|---|---|---|---|",
         ]
         lines += [_exit_line(point) for point in at_shares(row.curve)]

@@ -33,7 +33,8 @@ def calibrate(
         float | None, typer.Option(help="Probability that the promise of an accuracy loss is wrong. Default: 0.05.")
     ] = None,
     score: Annotated[
-        str, typer.Option(metavar="SCORE", help="confidence, mean (the paper's), consistency, or the last two per token.")
+        str,
+        typer.Option(metavar="SCORE", help="confidence, mean (the paper's), consistency, or the last two per token."),
     ] = "confidence",
     reference: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Results of large-alone; counts what reduction costs as well.")

@@ -63,8 +63,9 @@ class RunSettings:
         """What is added to a label where answers may exit; a fitted threshold has more digits than anyone reads."""
         if self.exit in (None, "never"):
             return ""
+        score, colon, threshold = str(self.exit).rpartition(":")
         try:
-            return f" + exit {float(self.exit):.3g}"
+            return f" + exit {score}{colon}{float(threshold):.3g}"
         except ValueError:
             return f" + exit {self.exit}"
 

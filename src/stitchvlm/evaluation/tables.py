@@ -56,6 +56,13 @@ class TableRow:
         """Whether the row lets answers exit."""
         return self.settings["exit"] != "never"
 
+    @property
+    def curve_name(self) -> str:
+        """What a table calls all the exits that the row might have had, with the score that they go by unless it is the paper's."""
+        score = str(self.settings["exit"]).rpartition(":")[0]
+        name = settings_of(self.settings | {"exit": "never"}).label
+        return f"{name} by {score}" if score else name
+
 
 @dataclass(frozen=True)
 class StudyTable:
@@ -83,8 +90,12 @@ class StudyTable:
 
     @property
     def exit_rows(self) -> list[TableRow]:
-        """Guided rows of which both models' answers are on file, so that every exit threshold is known."""
-        return [row for row in self.rows if row.curve and row.method == "guided" and not row.exits]
+        """Guided rows of which both models' answers are on file, so that every exit threshold is known; one of each curve."""
+        rows: dict[str, TableRow] = {}
+        for row in self.rows:
+            if row.curve and row.method == "guided":
+                rows.setdefault(row.curve_name, row)
+        return list(rows.values())
 
     @property
     def key(self) -> Hashable:

@@ -19,11 +19,11 @@ def draw_exits(study: StudyTable, rows: Sequence[TableRow]) -> "Figure":
         shares = [100 * point["exits"] for point in row.curve]
         accuracy, low, high = ([100 * point[name] for point in row.curve] for name in ("accuracy", "low", "high"))
         style = {"color": COLOURS[place % len(COLOURS)], "marker": _MARKERS[place % len(_MARKERS)], "markersize": 4}
-        style |= {"linestyle": _LINES[place % len(_LINES)], "linewidth": 1.3, "label": row.name}
+        style |= {"linestyle": _LINES[place % len(_LINES)], "linewidth": 1.3, "label": row.curve_name}
         left.plot(shares, accuracy, **style)
         if row is rows[-1]:  # those of the others would lie under it
             left.fill_between(
-                shares, low, high, color=style["color"], alpha=0.15, linewidth=0, label=f"{row.name}, 95 %"
+                shares, low, high, color=style["color"], alpha=0.15, linewidth=0, label=f"{row.curve_name}, 95 %"
             )
         right.plot(shares, [point["seconds"] for point in row.curve], **style)
     draw_alone(left, study, intervals=False)
