@@ -1,11 +1,11 @@
-# make demo | test | check | reproduce | plots: each makes .venv first when it is missing or older than what it is made from.
+# make demo | test | check | reproduce | overhead | plots: each makes .venv first when it is missing or older than what it is made from.
 PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 STAMP := .venv/.installed
 OLDEST := .venv-oldest
 
-.PHONY: demo test slow browser oldest check format reproduce plots
+.PHONY: demo test slow browser oldest check format reproduce overhead plots
 
 demo: $(STAMP)
 	$(BIN)/stitch demo
@@ -31,6 +31,11 @@ check: $(STAMP)
 # The checked-in tables and figures under results/; goes on where it stopped. Seconds need an otherwise idle machine.
 reproduce: $(STAMP)
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python benchmarks/reproduce.py
+
+# What the data path itself costs and saves: results/guide_overhead.json and results/pruned_prefill.json, about ten minutes.
+overhead: $(STAMP)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python benchmarks/guide_overhead.py
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python benchmarks/pruned_prefill.py
 
 # The figures alone, from the tables that are checked in.
 plots: $(STAMP)

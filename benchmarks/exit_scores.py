@@ -17,8 +17,8 @@ from typing import Any, get_args
 
 import numpy as np
 
+from stitchvlm.calibration.ranking import aurc, auroc, bootstrap, cascade_area, exit_curve
 from stitchvlm.evaluation.recorded import Recorded
-from stitchvlm.exits.ranking import aurc, auroc, bootstrap, cascade_area, exit_curve
 from stitchvlm.exits.scores import ScoreName
 
 PAPER = "mean"

@@ -33,15 +33,16 @@ Records = list[dict[str, Any]]
 
 
 def compare(records: dict[str, Records]) -> dict[str, Any]:
-    """Accuracy of every row, and its difference from the paper's form at the same share."""
+    """Accuracy of every row, and its difference from the paper's form at the same share; None for that form itself."""
     told: dict[str, Any] = {}
     for name, rows in records.items():
-        by_id = {record["id"]: record["score"] for record in records[f"guided {name.rpartition(' ')[2]}"]}
+        papers = f"guided {name.rpartition(' ')[2]}"
+        by_id = {record["id"]: record["score"] for record in records[papers]}
         scores = [record["score"] for record in rows]
         low, high = mean_interval(scores, groups_of(rows))
         difference = paired_difference(scores, [by_id[record["id"]] for record in rows], groups_of(rows))
         told[name] = {"accuracy": sum(scores) / len(scores), "low": low, "high": high}
-        told[name]["difference"] = asdict(difference)
+        told[name]["difference"] = None if name == papers else asdict(difference)
     return told
 
 
@@ -65,9 +66,10 @@ def main() -> None:
     asked = {sample.id for sample in samples}
     forms = compare({name: [r for r in file.records if r["id"] in asked] for name, file in files.items()})
     for name, told in forms.items():
-        mean, low, high = (100 * told["difference"][end] for end in ("mean", "low", "high"))
-        print(f"{name:40} {told['accuracy']:.1%} ({told['low']:.1%} to {told['high']:.1%})", end="")
-        print(f"   {mean:+.1f} ({low:+.1f} to {high:+.1f})")
+        difference = told["difference"] or {}
+        mean, low, high = (100 * difference.get(end, 0.0) for end in ("mean", "low", "high"))
+        against = f"{mean:+.1f} ({low:+.1f} to {high:+.1f})" if difference else "the paper's form"
+        print(f"{name:40} {told['accuracy']:.1%} ({told['low']:.1%} to {told['high']:.1%})   {against}")
     write_result(options.out, {"benchmark": "guide_forms", "questions": len(samples), "seed": SEED, "forms": forms})
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from stitchvlm.evaluation.compare import Comparison, Extras, make_rows, within_reach
 from stitchvlm.evaluation.curve import at_shares
 from stitchvlm.evaluation.plots import draw_figures, save_figures
-from stitchvlm.evaluation.settings import RunSettings, parse_method
+from stitchvlm.evaluation.settings import RunSettings, by_label, parse_method
 from stitchvlm.evaluation.tables import STUDY, StudyTable
 from stitchvlm.evaluation.tasks import open_task
 
@@ -43,12 +43,11 @@ class StudyConfig:
     def rows(self) -> dict[str, RunSettings]:
         """The rows by their labels."""
         base = RunSettings(exit="never")
-        rows = make_rows(base, self.methods, self.keep)
+        rows = list(make_rows(base, self.methods, self.keep).values())
         for more in self.more:
             method, options = parse_method(more["method"])
-            settings = replace(base, method=method, options=options, keep=more["keep"], exit=more.get("exit"))
-            rows[settings.resolve().label] = settings
-        return rows
+            rows.append(replace(base, method=method, options=options, keep=more["keep"], exit=more.get("exit")))
+        return by_label(rows)
 
 
 def read_config(path: Path = CONFIG) -> list[StudyConfig]:
@@ -93,7 +92,7 @@ class Progress:
 
 
 def markdown(table: StudyTable) -> str:
-    """The rows as a table for a README, what exits of the guided row with fewest tokens give, and what was not compared."""
+    """The rows as a table for a README, what exits of the guided rows with fewest tokens give, and what else is to be known."""
     lines = [
         "| way of answering | accuracy (95 % interval) | against large alone | visual tokens computed | early exits | seconds |",
         "|---|---|---|---|---|---|",
@@ -107,15 +106,17 @@ def markdown(table: StudyTable) -> str:
             f"| {row.name} | {told['accuracy']:.1%} ({told['low']:.1%} – {told['high']:.1%}) | {gain} "
             f"| {told['average_retention']:.1%} | {told['exits']:.0%} | {told['stages']['total']['median']:.3f} |"
         )
-    if table.exit_rows:
-        row = min(table.exit_rows, key=lambda row: row.all["average_retention"])
+    for row in table.exit_rows:
+        if row.settings["keep"] != min(other.settings["keep"] for other in table.exit_rows):
+            continue
         lines += [
             "",
-            f"| exits ({row.name}) | threshold | accuracy (95 % interval) | seconds (mean) |",
+            f"| exits ({row.curve_name}) | threshold | accuracy (95 % interval) | seconds (mean) |",
             "|---|---|---|---|",
         ]
         lines += [_exit_line(point) for point in at_shares(row.curve)]
-    return "\n".join([*lines, "", *(f"Not compared: {one}." for one in table.left_out)]).rstrip()
+    told = [*table.warnings, *(f"not compared: {one}" for one in table.left_out)]
+    return "\n".join([*lines, "", *(f"{one[0].upper()}{one[1:]}." for one in told)]).rstrip()
 
 
 def _exit_line(point: dict[str, Any]) -> str:

@@ -12,7 +12,10 @@ from PIL import Image
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-CHECKED = ("attention", "engine", "families", "guide", "layout", "methods", "reduction", "sampling", "schedule")
+CHECKED = (
+    *("attention", "continuation", "engine", "families", "guide", "layout", "masks", "methods", "passes", "reduction"),
+    *("sampling", "schedule"),
+)
 
 _hook = install_import_hook([f"stitchvlm.{module}" for module in CHECKED], "beartype.beartype")
 

@@ -11,6 +11,9 @@ from stitchvlm.cli import app
 from stitchvlm.families.fingerprint import fingerprint
 
 SETTINGS = {"task": "simulated", "small": "small 111111111111", "large": "large 222222222222", "method": "guided"}
+SETTINGS |= {"max_tiles": None, "max_new_tokens": 64, "dtype": "auto"}
+ALONE = SETTINGS | {"method": "large-alone"}
+OTHER_CONDITIONS = [("task", "another"), ("max_tiles", 6), ("max_new_tokens", 32), ("dtype", "float32")]
 
 
 def stitch(*arguments: object) -> Result:
@@ -65,12 +68,22 @@ def test_a_loss_is_promised_and_reported_on_other_questions(data, tmp_path):
     out = tmp_path / "exit.json"
     result = stitch("calibrate", data, "--target", "accuracy-loss=0.02", "-o", out)
     assert result.exit_code == 0 and result.stderr == ""
-    for words in ("promise", "Learn then Test", "1,600 questions", "400 questions", "--exit"):
+    for words in (
+        "promise",
+        "Learn then Test",
+        "one question of each of 1,600 pictures, of which",
+        "one question of each of 400 pictures:",
+        "--exit",
+    ):
         assert words in result.stdout
     held = json.loads(out.read_text())
     assert held["schema"] == 1 and held["n"] == 1600 and held["report"]["n"] == 400 and held["risk"] == 0.05
-    assert held["labels"] == "gold" and held["settings"] == SETTINGS and held["score"] == "mean"
-    assert "at most 0.02, against the large model's answers in the recorded run" in held["promise"]
+    assert held["labels"] == "gold" and held["settings"] == SETTINGS and held["score"] == "confidence"
+    assert held["promise"] == (
+        "with probability 0.95 over the draw of what it was fitted on, one question of each of 1,600 pictures, the expected "
+        "loss on one random question of a random picture of their kind is at most 0.02, against the large model's answers in "
+        "the recorded run"
+    )
     assert held["report"]["exits"] > 0.3 and held["report"]["loss_interval"][0] < 0.02
 
 
@@ -95,14 +108,14 @@ def test_a_share_of_exits(data, tmp_path):
 
 def test_seconds(data, tmp_path):
     options = ["--target", "seconds=0.09", "-o", tmp_path / "e.json", "--json"]
-    told = json.loads(stitch("calibrate", data, *options).stdout)
+    told = json.loads(stitch("calibrate", data, *options, "--score", "mean").stdout)
     assert told["fitted"]["value"] == pytest.approx(0.09, abs=1e-3) and told["fitted"]["exits"] == pytest.approx(
         0.5, abs=0.01
     )
     assert told["theorem"] == ""
-    alone = json.loads(stitch("calibrate", data, *options, "--score", "confidence").stdout)
+    alone = json.loads(stitch("calibrate", data, *options).stdout)
     assert alone["fitted"]["exits"] == pytest.approx(0.4, abs=0.01)
-    assert "the small model alone takes 0.04" in sentence(
+    assert "the small model alone takes 0.03" in sentence(
         stitch("calibrate", data, "--target", "seconds=0.01", "-o", tmp_path / "e.json")
     )
 
@@ -135,16 +148,16 @@ def test_one_question_of_each_picture(tmp_path):
 
 def test_a_reference_counts_what_reduction_costs(data, tmp_path):
     better = [record | {"large_score": 1.0} for record in simulate(2000)]
-    reference = write(tmp_path / "alone.jsonl", better[::-1])
+    reference = write(tmp_path / "alone.jsonl", better[::-1], ALONE)
     options = ["calibrate", data, "--reference", reference, "-o", tmp_path / "e.json"]
     assert "every threshold loses more" in sentence(stitch(*options, "--target", "accuracy-loss=0.05"))
     told = json.loads(stitch(*options, "--target", "accuracy-loss=0.3", "--json").stdout)
     assert "against the large model alone" in told["promise"] and told["report"]["reference_accuracy"] == 1.0
-    short = write(tmp_path / "short.jsonl", better[1:])
+    short = write(tmp_path / "short.jsonl", better[1:], ALONE)
     assert "lacks 1 questions, such as 00000-0" in sentence(
         stitch("calibrate", data, "--reference", short, "--target", "exit=0.5", "-o", tmp_path / "e.json")
     )
-    other = write(tmp_path / "other.jsonl", better, SETTINGS | {"large": "large 333333333333"})
+    other = write(tmp_path / "other.jsonl", better, ALONE | {"large": "large 333333333333"})
     assert "recorded with large 'large 333333333333'" in sentence(
         stitch("calibrate", data, "--reference", other, "--target", "exit=0.5", "-o", tmp_path / "e.json")
     )
@@ -203,6 +216,81 @@ def test_files_that_do_not_belong_together_are_refused(data, tmp_path):
     assert "recorded with task 'another'" in sentence(stitch("calibrate", data, other, "--target", "seconds=1", *out))
 
 
+@pytest.mark.parametrize(("name", "value"), OTHER_CONDITIONS)
+def test_ways_and_reference_must_have_been_recorded_alike(data, tmp_path, name, value):
+    loss = ["--target", "accuracy-loss=0.1", "-o", tmp_path / "e.json"]
+    records = simulate(2000)
+    reference = write(tmp_path / "alone.jsonl", records, ALONE | {name: value})
+    says = (
+        f"recorded with {name} {value!r} and {data} with {SETTINGS[name]!r}: give files of the same {name}, or record"
+    )
+    assert f"{reference} was {says}" in sentence(stitch("calibrate", data, "--reference", reference, *loss))
+    way = write(tmp_path / "way.jsonl", records, SETTINGS | {name: value})
+    assert f"{way} was {says}" in sentence(stitch("calibrate", data, way, *loss[:1], "seconds=1", *loss[2:]))
+    assert not (tmp_path / "e.json").exists()
+
+
+def test_what_is_chosen_among_may_differ_and_spellings_of_a_type_do_not_count(data, tmp_path):
+    other = SETTINGS | {"method": "divprune", "keep": 0.5, "layer": 3, "options": {"a": 1}}
+    way = write(tmp_path / "way.jsonl", simulate(2000), other)
+    assert stitch("calibrate", data, way, "--target", "seconds=1", "-o", tmp_path / "e.json").exit_code == 0
+    half = write(tmp_path / "half.jsonl", simulate(2000), SETTINGS | {"dtype": "bf16"})
+    reference = write(tmp_path / "alone.jsonl", simulate(2000), ALONE | {"dtype": "bfloat16"})
+    options = ["--reference", reference, "--target", "accuracy-loss=0.1", "-o", tmp_path / "e.json"]
+    assert stitch("calibrate", half, *options).exit_code == 0
+
+
+def test_a_reference_is_of_the_large_model_alone(data, tmp_path):
+    options = ["--reference", data, "--target", "accuracy-loss=0.1", "-o", tmp_path / "e.json"]
+    told = sentence(stitch("calibrate", data, *options))
+    assert f"the reference {data} was recorded with method 'guided', not 'large-alone': name results of" in told
+
+
+@pytest.mark.parametrize(("target", "n"), [("exit=0.4", 20), ("seconds=0.09", 20), ("exit=0.4", 2000)])
+def test_a_fit_to_a_handful_is_written_with_a_warning(tmp_path, target, n):
+    data = write(tmp_path / "few.jsonl", simulate(n))
+    result = stitch("calibrate", data, "--target", target, "-o", tmp_path / "e.json", "--json")
+    told = json.loads(result.stdout)
+    assert result.exit_code == 0 and (tmp_path / "e.json").is_file()
+    if n == 2000:
+        assert result.stderr == "" and told["warning"] is None
+        return
+    # Wilson's interval of 7 or 8 of 16 (the rank of 40 % of 17 is 7), from its formula
+    k = round(told["fitted"]["exits"] * 16)
+    middle, half = (k + 1.92) / 19.84, 1.96 / 19.84 * (k * (16 - k) / 16 + 0.96) ** 0.5
+    assert result.stderr == f"stitch: warning: {told['warning']}\n" and k in (7, 8)
+    assert "fitted on one question of each of 16 pictures only" in told["warning"]
+    assert f"may be anything from {middle - half:.0%} to {middle + half:.0%} (95 % interval)" in told["warning"]
+    assert "record one question" not in told["warning"] and "record 125 or more" in told["warning"]
+
+
+def test_what_is_to_be_recorded_counts_what_is_set_aside(tmp_path):
+    """As many pictures as the refusal names are enough, and one fewer is not; group names are those of --group."""
+    options = ["--target", "accuracy-loss=0.02", "-o", tmp_path / "e.json"]
+    same = [record | {"large_score": record["small_score"]} for record in simulate(267 * 2, per_picture=2)]
+    assert "and 267 pictures with those set aside" in sentence(
+        stitch("calibrate", write(tmp_path / "a.jsonl", same[: 266 * 2]), *options)
+    )
+    assert stitch("calibrate", write(tmp_path / "b.jsonl", same), *options).exit_code == 0
+    told = sentence(stitch("calibrate", tmp_path / "b.jsonl", *options, "--group", "^[0-9]{4}"))
+    assert "from one question of each of 22 groups: it takes one question of each of 214 groups" in told
+
+
+def test_drafts_that_were_cut_short_never_exit(tmp_path):
+    """A tenth of the drafts is cut: not all can exit, whatever they scored, and neither does the plot show it."""
+    pytest.importorskip("matplotlib")
+    records = [record | {"draft_complete": number % 10 > 0} for number, record in enumerate(simulate(2000))]
+    data, out = write(tmp_path / "cut.jsonl", records), tmp_path / "e.json"
+    told = sentence(stitch("calibrate", data, "--target", "exit=0.95", "-o", out))
+    assert "drafts were cut short, which never exit" in told and not out.exists()
+    options = ["--target", "exit=0.8", "-o", out, "--json", "--plot", tmp_path / "p.svg"]
+    told = json.loads(stitch("calibrate", data, *options).stdout)
+    assert 0 <= told["threshold"] <= 1 and told["fitted"]["exits"] == pytest.approx(0.8, abs=0.01)
+    # the small model alone takes 0.03, and a tenth of the large model's 0.1 seconds cannot be spared
+    told = sentence(stitch("calibrate", data, "--target", "seconds=0.035", "-o", tmp_path / "f.json"))
+    assert "with every exit that may be it takes 0.0" in told
+
+
 @pytest.mark.parametrize("name", ["plot.png", "plot.svg"])
 def test_a_reliability_diagram(data, tmp_path, name):
     pytest.importorskip("matplotlib")
@@ -214,7 +302,11 @@ def test_a_reliability_diagram(data, tmp_path, name):
 
 
 REFUSED = [
-    (["--target", "accuracy-loss=0.001"], "from 1,600 questions: it takes 4,315 even if no answer changes"),
+    (
+        ["--target", "accuracy-loss=0.001"],
+        "from one question of each of 1,600 pictures: it takes one question of each of 4,315 pictures even if no answer "
+        "changes, and 5,394 pictures with those set aside for the report; record more",
+    ),
     (["--target", "accuracy-loss=0"], "must lie between 0 and 1"),
     (["--target", "exit=1.5"], "not 1.5"),
     (["--target", "exit=often"], "not 'exit=often'"),
@@ -223,6 +315,7 @@ REFUSED = [
     (["--target", "accuracy-loss=0.02", "--risk", "2"], "the risk must lie between 0 and 0.5, not 2"),
     (["--target", "exit=0.5", "--score", "product"], "no exit score 'product'"),
     (["--target", "exit=0.5", "--report", "1"], "between 0 and 1, not 1"),
+    (["--target", "exit=0.5", "--report", "0"], "record more, or set another share aside"),
     (["--target", "exit=0.5", "--group", "("], "no regular expression"),
     (["--target", "exit=0.5", "--group", "x"], "does not match the id 00000-0"),
     (["--target", "exit=0.5", "--plot", "p.pdf"], ".png or .svg, not p.pdf"),
@@ -269,7 +362,7 @@ def test_data_that_cannot_be_used_is_named(tmp_path):
 def fitted(data, tiny_pair, tmp_path):
     """An exit that says it was fitted for the tiny pair."""
     models = {"small": fingerprint(tiny_pair[0]), "large": fingerprint(tiny_pair[1])}
-    settings = SETTINGS | models | {"keep": 0.3, "layer": None, "max_tiles": None}
+    settings = SETTINGS | models | {"keep": 0.3, "layer": None, "max_new_tokens": 4}
     own = write(tmp_path / "own.jsonl", simulate(600), settings)
     assert stitch("calibrate", own, "--target", "exit=1", "-o", tmp_path / "exit.json").exit_code == 0
     return tmp_path / "exit.json"

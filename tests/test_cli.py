@@ -78,6 +78,7 @@ def test_json_is_one_object_and_nothing_else(ask):
     assert {"small_prefill", "exit_check", "large_prefill", "large_decode"} <= set(stages)
     assert sum(stages.values()) <= told["seconds"]["total"]
     assert isinstance(told["small_answer"], str)
+    assert told["exit"] == {"score": "mean", "threshold": "never", "origin": None, "promise": None}
 
 
 def test_json_of_an_exit(ask):
@@ -91,6 +92,13 @@ def test_methods_without_a_guide_run_no_small_model(ask, method):
     told = json.loads(ask("--json", "--method", method, "--keep", "50%").stdout)
     assert told["small_answer"] is None and told["scores"]["exit"] is None
     assert (told["tokens"]["kept"] == 20) == (method == "large-alone")
+
+
+def test_the_account_has_the_pass_that_an_oracle_looks_with(ask):
+    seconds = json.loads(ask("--json", "--method", "oracle", "--keep", "50%").stdout)["seconds"]
+    assert seconds["large_own_map"] > 0
+    assert "own map" in ask("--method", "oracle", "--keep", "50%").stdout
+    assert "own map" not in ask("--keep", "50%").stdout
 
 
 def test_layer_takes_keep_literally(ask):

@@ -7,16 +7,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stitchvlm.questions import make_question
     from stitchvlm.records import Answer, Question
     from stitchvlm.sampling import Sampling
-    from stitchvlm.stitch import Stitch, make_question
+    from stitchvlm.stitch import Stitch
 
 _HOMES = {
     "Answer": "stitchvlm.records",
     "Question": "stitchvlm.records",
     "Sampling": "stitchvlm.sampling",
     "Stitch": "stitchvlm.stitch",
-    "make_question": "stitchvlm.stitch",
+    "make_question": "stitchvlm.questions",
 }
 
 __version__ = "0.1.0"

@@ -1,6 +1,7 @@
 """The front door: load a pair of models and ask them about pictures."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -8,15 +9,15 @@ import torch
 from transformers.generation.streamers import BaseStreamer
 
 from stitchvlm.cascade import Cascade
+from stitchvlm.defaults import default_exit, fill_pair, within
 from stitchvlm.engine import Engine
-from stitchvlm.exits import CalibratedExit, ExitPolicy, parse_exit
+from stitchvlm.exits import ExitPolicy, parse_exit
+from stitchvlm.exits.bound import sampling_in_use, way_in_use
 from stitchvlm.families import check_checkpoint, load_vlm, text_layers, usable_device
-from stitchvlm.families.fingerprint import fingerprint
+from stitchvlm.families.dtypes import parse_dtype
 from stitchvlm.guide import FirstQuery, GuidePass
-from stitchvlm.images import load_image
-from stitchvlm.methods import Evidence, Guided, LargeAlone, Method, TokenReducer, make_method
-from stitchvlm.methods.options import options_of
-from stitchvlm.models import pair_path, recommended_exit
+from stitchvlm.methods import LargeAlone, Method, TokenReducer, make_method
+from stitchvlm.questions import make_question
 from stitchvlm.records import Answer, Question
 from stitchvlm.sampling import Sampling
 from stitchvlm.schedule import Schedule, parse_keep
@@ -69,8 +70,8 @@ class Stitch:
                 share that stays from that layer on.
             layer: decoder layer (from 0) before which tokens leave.
             method: name of a method, or a method object with options of its own; None is the large model alone.
-            exit: a threshold in [0, 1], ``"never"``, ``"always"`` or a policy. None takes the embedded pair's own
-                recommendation for guided answers, and ``"never"`` for everything else.
+            exit: a threshold in [0, 1], ``"never"``, ``"always"``, a file of ``stitch calibrate`` or a policy. None takes the
+                embedded pair's own with the settings that it was fitted for (the defaults), and ``"never"`` otherwise.
             device: where the large model runs; None takes CUDA if there is any.
             small_device: where the small one runs; None takes ``device``.
             device_map: accelerate's placement for the large model, instead of ``device``.
@@ -88,9 +89,9 @@ class Stitch:
         """
         reducer = LargeAlone() if method is None else make_method(method) if isinstance(method, str) else method
         if exit is None:
-            exit = default_exit(reducer, embedded=small is None and large is None)
+            exit = default_exit(embedded=small is None and large is None)
         policy = exit if isinstance(exit, ExitPolicy) else parse_exit(exit)
-        small, large = _pair(small, large, reducer, policy)
+        small, large = fill_pair(small, large, reducer, policy)
         if max_tiles is not None and max_tiles < 1:
             raise ValueError(f"max_tiles must be at least 1, not {max_tiles}")
         if guide_tokens is not None and guide_tokens < 1:
@@ -100,16 +101,14 @@ class Stitch:
                 f"guide_tokens cuts drafts short, and with {reducer.name} they are the answers: leave it out"
             )
         schedule = _schedule(reducer, parse_keep(keep), layer)
-        dtype = parse_dtype(dtype)
+        dtype, sampling = parse_dtype(dtype), sampling or Sampling()
         if device_map is None:
             usable_device(device)
         depth = text_layers(check_checkpoint(large, reducer))
         check_steps(reducer, schedule(depth), depth)
         check_checkpoint(small)
-        if isinstance(policy, CalibratedExit):
-            models = {"small": fingerprint(small), "large": fingerprint(large)}
-            way = {"method": reducer.name, "options": options_of(reducer), "keep": parse_keep(keep)}
-            policy.check({**models, **way, "layer": layer, "max_tiles": max_tiles})
+        way = partial(way_in_use, small, large, reducer, parse_keep(keep), layer, max_tiles)
+        policy = within(policy, lambda: way(dtype, guide_tokens, first_query) | sampling_in_use(sampling))
         small_engine = cache(lambda: Engine(load_vlm(small, dtype, small_device or device)))
         large_engine = cache(lambda: Engine(load_vlm(large, dtype, device, device_map)))
         cascade = Cascade(
@@ -127,7 +126,7 @@ class Stitch:
             small_engine()
         if not lazy_large and reducer.asks_large:
             large_engine()
-        return cls(cascade, sampling or Sampling(), trace)
+        return cls(cascade, sampling, trace)
 
     def __call__(
         self,
@@ -156,10 +155,21 @@ class Stitch:
     def answer(
         self, questions: Sequence[Question], sampling: Sampling | None = None, streamer: BaseStreamer | None = None
     ) -> list[Answer]:
-        """Answer a batch of questions made by :func:`make_question`."""
+        """Answer a batch of questions made by :func:`make_question`.
+
+        Raises:
+            ValueError: if the exit was fitted for answers that are sampled otherwise.
+        """
         if not questions:
             return []
-        return self.cascade.answer(questions, sampling or self.sampling, streamer, Stopwatch(self._trace))
+        sampling = sampling or self.sampling
+        policy = within(self.cascade.exit, lambda: sampling_in_use(sampling))
+        return replace(self.cascade, exit=policy).answer(questions, sampling, streamer, Stopwatch(self._trace))
+
+    @property
+    def exit(self) -> ExitPolicy:
+        """The exit in use."""
+        return self.cascade.exit
 
     def guide(self, image: Any, question: str, system: str | None = None) -> GuidePass:
         """The small model's pass alone: its draft and guide map, for use with another engine.
@@ -168,61 +178,6 @@ class Stitch:
             a pass whose ``drafts[0].guide.scores`` holds one importance per visual token and ``drafts[0].text`` the draft.
         """
         return self.cascade.look([make_question(question, image, system)], self.sampling, Stopwatch(self._trace))
-
-
-def make_question(
-    question: str | None = None,
-    image: Any = None,
-    system: str | None = None,
-    messages: Sequence[dict[str, Any]] | None = None,
-) -> Question:
-    """A question with its pictures decoded.
-
-    Raises:
-        ValueError: if it is empty, gives both text and messages, or a picture cannot be read.
-    """
-    if messages is not None:
-        if question is not None or image is not None or system is not None:
-            raise ValueError("give either messages, or a question with its image and system message, not both")
-        pictures = [load_image(_picture_of(part)) for part in _parts(messages) if part.get("type") == "image"]
-        return Question(images=tuple(pictures), messages=tuple(messages))
-    if question is None or not question.strip():
-        raise ValueError("the question is empty: ask something about the picture")
-    sources = [] if image is None else list(image) if isinstance(image, list | tuple) else [image]
-    return Question(question, tuple(load_image(source) for source in sources), system)
-
-
-def _parts(messages: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Every part of every message whose content is a list of parts."""
-    for message in messages:
-        if "role" not in message or not isinstance(message.get("content"), str | list | tuple):
-            raise ValueError(f"a message needs a role and a content that is text or a list of parts, not {message!r}")
-        if not isinstance(message["content"], str):
-            yield from message["content"]
-
-
-def _picture_of(part: dict[str, Any]) -> Any:
-    picture = part.get("image", part.get("path"))
-    if picture is None:
-        raise ValueError('a picture in messages is {"type": "image", "image": …} with a path, PIL image or array')
-    return picture
-
-
-def _pair(small: str | None, large: str | None, method: Method, exit: ExitPolicy) -> tuple[str, str]:
-    """Both checkpoints; one that nobody asks may be left out, and the other one's name fills its place.
-
-    Raises:
-        ValueError: if a model is missing.
-    """
-    if small is None and large is None:
-        return str(pair_path("small")), str(pair_path("large"))
-    if small is None and large is not None and not exit.needs_draft and Evidence.GUIDE_MAP not in method.needs:
-        small = large
-    if large is None and not method.asks_large:
-        large = small
-    if small is None or large is None:
-        raise ValueError("give both --small and --large, or neither for the embedded pair")
-    return small, large
 
 
 def _schedule(method: Method, keep: float, layer: int | None) -> Callable[[int], Schedule]:
@@ -240,26 +195,3 @@ def check_steps(method: Method, schedule: Schedule, n_layers: int) -> None:
     for layer, _ in schedule.resolve(n_layers, 1):
         if isinstance(method, TokenReducer):
             method.check_layer(layer)
-
-
-def default_exit(method: str | Method | None, embedded: bool) -> float | str:
-    """The exit of somebody who asks for none: the embedded pair's own threshold where it guides, else never."""
-    guided = method == "guided" or isinstance(method, Guided)
-    return recommended_exit() if embedded and guided else "never"
-
-
-def parse_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
-    """A floating type by its name; ``auto`` and None leave it to the checkpoint.
-
-    Raises:
-        ValueError: if there is no such name.
-    """
-    if dtype is None or isinstance(dtype, torch.dtype):
-        return dtype
-    names = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-    names |= {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-    if dtype == "auto":
-        return None
-    if dtype not in names:
-        raise ValueError(f"dtype must be one of auto, {', '.join(names)}, not {dtype!r}")
-    return names[dtype]

@@ -52,9 +52,17 @@ def table_row(method: str, keep: float, accuracy: float, exit: float | str = "ne
         "first_token": spread,
         "live": None,
         "live_first_token": None,
-        "difference": {"mean": -0.1, "low": -0.15, "high": -0.05, "n": 200},
+        "difference": None if method == "large-alone" else {"mean": -0.1, "low": -0.15, "high": -0.05, "n": 200},
     }
     settings = {"task": "scenes", "method": method, "keep": keep, "exit": exit, "options": {}, "layer": None}
+    settings |= {
+        "small": "small 1",
+        "large": "large 2",
+        "dtype": "auto",
+        "max_tiles": None,
+        "max_new_tokens": 64,
+        "seed": 0,
+    }
     curve = [
         {
             "threshold": 1 - share,
@@ -87,4 +95,4 @@ def made_up_study(folder: Path, alone: bool = True) -> StudyTable:
     rows += [table_row("random", 0.09, 0.2), table_row("random", 0.35, 0.5)]
     problems = ["line 4: missing picture: <script>alert(1)</script>", "line 9: empty answer: 'q9'"]
     left_out = ["fastv 9%: it keeps <everything> up to layer 2"]
-    return StudyTable("scenes", "small 1", "large 2", rows, AGREEMENT, [exhibit], problems, left_out, folder)
+    return StudyTable("scenes", "small 1", "large 2", rows, AGREEMENT, [exhibit], problems, left_out, folder=folder)

@@ -1,10 +1,13 @@
 """Agreement of attention, where it is known what must come out."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from tiny import save_tiny_internvl
 
 from stitchvlm.engine import Engine
+from stitchvlm.evaluation import agreement
 from stitchvlm.evaluation.agreement import Overlap, measure_agreement
 from stitchvlm.evaluation.tasks import load_task
 from stitchvlm.families import load_vlm
@@ -27,8 +30,24 @@ def test_a_model_of_one_layer_agrees_with_itself(shallow, scenes_task):
 def test_another_model_agrees_less(shallow, tiny_pair, scenes_task):
     large = Engine(load_vlm(tiny_pair[1], torch.float32, "cpu"))
     top = measure_agreement(shallow, large, load_task("scenes", 3))["top"]["0.35"]
-    assert len(top["large_layers"]) == 6 and len(top["small_layers"]) == 1
-    assert all(0 <= layer["mean"] <= 1 for layer in top["large_layers"]) and top["small_all"]["mean"] < 1
+    assert len(top["large_layers"]) == 6 and len(top["small_layers"]) == 1 and top["small_all"]["mean"] < 1
+
+
+def test_every_layer_is_held_against_the_sum_of_the_large_ones(scenes_task, monkeypatch):
+    """Ten tokens, of which the top three count. The large model's layers add up to favour 0, 1 and 2."""
+    large = torch.tensor([[9, 8, 0, 7, 6, 5, 0, 0, 0, 0], [0, 1, 20, 0, 0, 0, 2, 3, 0, 0]]).float()
+    small = torch.tensor(
+        [[0, 9, 9, 9, 0, 0, 0, 0, 0, 0], [9, 0, 0, 0, 0, 0, 0, 9, 9, 8], [0, 1, 1, 1, 0, 0, 0, 0, 0, 0]]
+    )
+    layout = SimpleNamespace(n_visual=10, resample=lambda scores, onto: scores)
+    monkeypatch.setattr(
+        agreement, "_maps", lambda engine, *_: (layout, {"small": small.float(), "large": large}[engine])
+    )
+    (sample,) = load_task("scenes", 1)
+    top = measure_agreement("small", "large", [sample])["top"]["0.35"]
+    assert [layer["mean"] for layer in top["large_layers"]] == pytest.approx([2 / 3, 1 / 3])
+    assert [layer["mean"] for layer in top["small_layers"][:2]] == pytest.approx([2 / 3, 1 / 3])
+    assert top["small_all"]["mean"] == pytest.approx(2 / 3)
 
 
 def test_nothing_asked_is_refused(shallow):

@@ -10,7 +10,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from stitchvlm.cli import app
-from stitchvlm.evaluation.results import ResultFile, read_records, read_settings
+from stitchvlm.errors import DataError
+from stitchvlm.evaluation.results import ResultFile, read_records, read_settings, settings_path
 from stitchvlm.evaluation.tables import STUDY, StudyTable
 
 QUICK = ["--device", "cpu", "--max-new-tokens", "4", "--no-memory", "--live", "1", "--agreement", "2"]
@@ -36,7 +37,8 @@ def test_rows_and_study(compare, tmp_path):
     names = [f"{name} {keep}%" for name in ("guided", "random", "fastv (layer 1)") for keep in (50, 25)]
     assert [row.name for row in study.rows] == ["small-alone", "large-alone", *names]
     for row in study.rows:
-        assert row.all["n"] == 3 and row.all["difference"]["n"] == 3 and row.all["live"]["n"] == 1 and row.runs
+        assert row.all["n"] == 3 and row.all["live"]["n"] == 1 and row.runs
+        assert row.method == "large-alone" or row.all["difference"]["n"] == 3
         assert (
             len(
                 read_records(
@@ -45,7 +47,7 @@ def test_rows_and_study(compare, tmp_path):
             )
             == 3
         )
-    assert study.row_of("large-alone").all["difference"]["mean"] == 0
+    assert study.row_of("large-alone").all["difference"] is None and study.warnings == []
     assert study.row_of("guided").curve and study.agreement["n"] == 2 and study.problems == []
     assert all(name in done.stdout for name in names) and "…" not in done.stdout
     told = json.loads(compare(out, *options, "--json").stdout)
@@ -70,8 +72,50 @@ def test_more_questions_and_more_rows_go_into_the_same_folder(compare, tmp_path)
     assert compare(tmp_path, "--n", "3", "--methods", "uniform", "--keep", "50%").exit_code == 0
     for name, content in before.items():
         assert (tmp_path / name).read_bytes().startswith(content)
-    rows = {row.name: row.all["n"] for row in StudyTable.read(tmp_path / STUDY).rows}
-    assert rows == {"small-alone": 3, "large-alone": 3, "uniform 50%": 3, "random 50%": 2}
+    study = StudyTable.read(tmp_path / STUDY)
+    assert {row.name: row.all["n"] for row in study.rows} == {"small-alone": 3, "large-alone": 3, "uniform 50%": 3}
+    assert study.notes == ["not in the table: random 50% (random-50.jsonl) has not answered 1 of the questions"]
+
+
+def test_an_earlier_row_with_more_questions_is_compared_on_those_that_are_asked(compare, tmp_path):
+    compare(tmp_path, "--n", "3", "--methods", "random", "--keep", "50%")
+    told = compare(tmp_path, "--n", "2", "--methods", "uniform", "--keep", "50%")
+    study = StudyTable.read(tmp_path / STUDY)
+    rows = {row.name: row.all["n"] for row in study.rows}
+    assert rows == {"small-alone": 2, "large-alone": 2, "uniform 50%": 2, "random 50%": 2} and not study.notes
+    assert told.exit_code == 0 and "2 questions" in told.stdout
+
+
+def test_earlier_rows_with_other_settings_stay_out_of_the_table(compare, tmp_path):
+    out = tmp_path / "results"
+    compare(out, "--n", "1", "--methods", "random", "--keep", "50%")
+    for file in (tmp_path / "results").glob("random-50.jsonl*"):
+        file.rename(file.with_name(file.name.replace("random-50", "other")))
+    settings = settings_path(out / "other.jsonl")
+    settings.write_text(settings.read_text().replace('"max_tiles": null', '"max_tiles": 1'))
+    assert compare(out, "--n", "1", "--methods", "uniform", "--keep", "50%").exit_code == 0
+    assert [row.name for row in StudyTable.read(out / STUDY).rows] == ["small-alone", "large-alone", "uniform 50%"]
+
+
+def test_a_broken_older_study_ends_the_run_before_it_begins(compare, tmp_path, monkeypatch):
+    monkeypatch.setattr("stitchvlm.evaluation.compare.Study.run", lambda *_: pytest.fail("nothing may be asked"))
+    (tmp_path / STUDY).write_text("{")
+    done = compare(tmp_path, "--n", "1", "--methods", "random", "--keep", "50%")
+    assert done.exit_code == 1 and len(done.stderr.splitlines()) == 1 and "study.json is no study" in done.stderr
+
+
+def test_agreement_of_other_models_is_not_taken_over(compare, tmp_path):
+    compare(tmp_path, "--n", "2", "--methods", "random", "--keep", "50%")
+    told = json.loads((tmp_path / STUDY).read_text())
+    told["agreement"]["n"] = 99
+    (tmp_path / STUDY).write_text(json.dumps(told))
+    compare(tmp_path, "--n", "2", "--methods", "random", "--keep", "50%")
+    assert StudyTable.read(tmp_path / STUDY).agreement["n"] == 99, "more than are asked for are there"
+    for row in told["rows"]:
+        row["settings"]["large"] = "another one"
+    (tmp_path / STUDY).write_text(json.dumps(told))
+    compare(tmp_path, "--n", "2", "--methods", "random", "--keep", "50%")
+    assert StudyTable.read(tmp_path / STUDY).agreement["n"] == 2
 
 
 def test_peak_memory_is_measured_once_per_row(tiny_pair, scenes_task, tmp_path, monkeypatch):
@@ -91,6 +135,26 @@ def test_peak_memory_is_measured_once_per_row(tiny_pair, scenes_task, tmp_path, 
     rows = StudyTable.read(tmp_path / STUDY).rows
     assert [row.memory for row in rows] == [{"resident": 501.0}, {"resident": 502.0}, {"resident": 503.0}]
     assert not any("memory" in row.settings for row in rows)
+
+
+def test_memory_that_cannot_be_measured_is_a_problem_and_no_end(tiny_pair, scenes_task, tmp_path, monkeypatch):
+    def measure(settings, *_):
+        if settings.method == "large-alone":
+            raise DataError("memory could not be measured (it was killed): leave it out")
+        return {"resident": 500.0}
+
+    monkeypatch.setattr("stitchvlm.evaluation.compare.peak_memory", measure)
+    quick = [option for option in QUICK if option != "--no-memory"]
+    options = ["--small", tiny_pair[0], "--large", tiny_pair[1], *quick, "--methods", "random", "--keep", "50%"]
+    command = ["compare", "scenes", *options, "--n", "1", "--out", str(tmp_path)]
+    done = CliRunner().invoke(app, command)
+    assert (
+        done.exit_code == 0 and "peak memory: large-alone: memory could not be measured (it was killed)" in done.stderr
+    )
+    study = StudyTable.read(tmp_path / STUDY)
+    assert [bool(row.memory) for row in study.rows] == [True, False, True] and len(study.problems) == 1
+    strict = CliRunner().invoke(app, [*command, "--strict"])
+    assert strict.exit_code == 1 and "it was killed" in strict.stderr
 
 
 def test_two_runs_on_one_folder_are_refused(compare, tmp_path):
@@ -192,6 +256,7 @@ def test_bad_lines_are_told_and_the_rest_is_answered(questions, tiny_pair, tmp_p
         (["--methods", "fastv:depth=1"], "'depth'"),
         (["--keep", "9%,2"], "keep must be"),
         (["--exit", "often"], "'often'"),
+        (["--exit", "0.8701,0.8702"], "exit 0.8701 and exit 0.8702 would both be called 'guided 35% + exit 0.87'"),
         (["--methods", "fastv:layer=9"], "layer 9"),
         (["--n", "9"], "between 1 and 8"),
     ],

@@ -10,6 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from stitchvlm.cli import app
+from stitchvlm.errors import DataError
 from stitchvlm.evaluation.metrics import is_correct
 
 
@@ -62,6 +63,24 @@ def test_peak_memory_is_told_where_it_was_asked_for(evaluate, tmp_path, monkeypa
     out = tmp_path / "r.jsonl"
     assert json.loads(evaluate(out, "--n", "1", "--json").stdout)["memory"] == {}
     assert json.loads(evaluate(out, "--n", "1", "--json", "--memory").stdout)["memory"] == {"resident": 512.0}
+
+
+def test_peak_memory_that_cannot_be_had_is_told_beside_the_rest(evaluate, tmp_path, monkeypatch):
+    def fail(*_):
+        raise DataError("memory could not be measured (killed): leave it out")
+
+    monkeypatch.setattr("stitchvlm.evaluation.memory.peak_memory", fail)
+    done = evaluate(tmp_path / "r.jsonl", "--n", "1", "--json", "--memory")
+    told = json.loads(done.stdout)
+    assert done.exit_code == 0 and told["all"]["n"] == 1 and "(killed)" in told["problems"][0]
+    assert evaluate(tmp_path / "r.jsonl", "--n", "1", "--memory", "--strict").exit_code == 1
+
+
+@pytest.mark.parametrize(("method", "header"), [("random", "reduced large"), ("large-alone", "large")])
+def test_the_answers_of_a_reduced_large_model_are_not_called_large(evaluate, tmp_path, method, header):
+    head = evaluate(tmp_path / "r.jsonl", "--n", "1", "--method", method).stdout.splitlines()
+    (names,) = (line.split("  ") for line in head if line.strip().startswith("kind"))
+    assert header in [name.strip() for name in names if name.strip()]
 
 
 def test_other_settings_are_one_sentence(evaluate, tmp_path):

@@ -65,6 +65,21 @@ BAD = [
     (row(answer=None), "empty answer"),
     (row(answers=[" ", None]), "empty answer"),
     (row(metric="bleu"), "unknown metric"),
+    (row(metric=[]), "unknown metric"),
+    (row(metric={"exact": 1}), "unknown metric"),
+    (row(image="data:image/png;base64,iVBORw0KGgo="), "malformed line"),
+    (row(image="x" * 5000), "missing picture"),
+    (row(image="a\0.png"), "missing picture"),
+    (row(id=["first"]), "malformed line"),
+    (row(id=True), "malformed line"),
+    (row(kind={"a": 1}), "malformed line"),
+    (row(answers=[]), "empty answer"),
+    (row(answers={"a": "x"}), "empty answer"),
+    ({"image": "images/a.png", "qa": {}}, "malformed line"),
+    ({"image": "images/a.png", "qa": None}, "malformed line"),
+    ({"image": "images/a.png", "qa": [{"question": None, "answer": "x"}]}, "empty question"),
+    (b"[" * 100_000, "malformed line"),
+    (b'{"image": "images/a.png", "question": "half a character: \\ud800", "answer": "x"}', "malformed line"),
     (row(id="first"), "duplicate id"),
 ]
 
@@ -75,10 +90,29 @@ def test_what_is_wrong_is_told_by_line(write, line, what):
     samples, problems = load_folder(path)
     assert [sample.id for sample in samples] == ["first", "last"]
     assert [(problem.line, problem.what) for problem in problems] == [(3, what)]
+    assert len(problems[0].detail) < 200
     task = open_task(f"folder:{path}")
     assert len(task.samples) == 2 and count_problems(task.problems) == f"1 {what}"
     with pytest.raises(DataError, match=f"line 3: {what}.*leave --strict out"):
         open_task(f"folder:{path}", strict=True)
+
+
+def test_null_is_as_good_as_nothing_and_numbers_are_texts(write):
+    lines = [row(id=None, kind=None, metric=None, answers=None), row(id=5, answers=[7, 1.5]), row(id="5"), row(id=0)]
+    qa = {"image": "images/a.png", "id": None, "qa": [{"id": 0, "question": "What?", "answer": "x", "metric": None}]}
+    samples, problems = load_folder(write(*lines, qa), "anls")
+    assert [sample.id for sample in samples] == ["line-1", "5", "0", "line-5/0"]
+    assert [(problem.line, problem.what) for problem in problems] == [(3, "duplicate id")]
+    assert samples[0].answers == ("x",) and samples[1].answers == ("7", "1.5") and samples[0].kind == "all"
+    assert {sample.metric for sample in samples} == {"anls"}
+
+
+def test_what_is_wrong_with_one_question_of_a_picture_leaves_the_others(write):
+    qa = [{"question": "Total?", "answer": "1"}, {"question": "", "answer": "1"}, {"question": "When?", "answer": []}]
+    qa += [{"question": "Who?", "answer": "x", "id": {}}, {"question": "Where?", "answer": "x"}]
+    samples, problems = load_folder(write({"image": "images/a.png", "id": "p", "qa": qa}))
+    assert [sample.id for sample in samples] == ["p/0", "p/4"]
+    assert [problem.what for problem in problems] == ["empty question", "empty answer", "malformed line"]
 
 
 def test_unlabelled_questions_need_no_answer_and_nothing_else_is_forgiven(write):

@@ -26,6 +26,26 @@ def test_what_the_process_before_held_is_not_counted():
     assert peak_resident() > len(bloated) / 2**20 > float(alone.stdout) > 10
 
 
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (subprocess.TimeoutExpired("python", 1800), "no answer within 1800 seconds"),
+        (OSError(12, "Cannot allocate memory"), "Cannot allocate memory"),
+        (subprocess.CompletedProcess("python", -9, "", ""), "it ended with -9"),
+        (subprocess.CompletedProcess("python", 1, "", "Traceback\n  x\nValueError: no"), "ValueError: no"),
+    ],
+)
+def test_whatever_happens_to_the_process_is_one_sentence(tiny_pair, monkeypatch, failure, reason):
+    def run(*_, **__):
+        if isinstance(failure, Exception):
+            raise failure
+        return failure
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(DataError, match=f"memory could not be measured \\(.*{reason}\\): leave it out"):
+        peak_memory(RunSettings(*tiny_pair), "scenes", "q1", CPU)
+
+
 @pytest.mark.slow
 def test_a_process_that_fails_is_one_sentence(tiny_pair):
     with pytest.raises(DataError, match="memory could not be measured .*--no-memory"):

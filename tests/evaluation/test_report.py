@@ -5,14 +5,14 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from made_up import made_up_study
+from made_up import RUN, made_up_study
 from typer.testing import CliRunner
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 
 from stitchvlm.cli import app
-from stitchvlm.evaluation.report import write_report
+from stitchvlm.evaluation.report import render_page, titles, write_report
 from stitchvlm.evaluation.tables import STUDY
 
 VOID = {"meta", "link", "img", "br"}
@@ -102,6 +102,24 @@ def test_several_tasks_are_one_page(tmp_path):
         f"#{s['id']}" for s in told.all("section")
     ]
     assert {path.parent.name for path in written[1:]} == {"scenes", "folder-a.jsonl-12"}
+
+
+def test_studies_of_one_task_keep_their_names_and_figures_apart(tmp_path):
+    folders = [tmp_path / "pair", tmp_path / "scenes", tmp_path / "more" / "scenes"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    studies = [made_up_study(folder) for folder in folders]
+    assert titles(studies[:1]) == ["scenes"]
+    assert titles(studies) == ["scenes (pair)", "scenes (scenes), 1", "scenes (scenes), 2"]
+    written = write_report(studies, tmp_path / "report.html", tmp_path / "plots")
+    assert len(written) == len(set(written)) and len({path.parent for path in written[1:]}) == 3
+
+
+def test_rows_that_were_measured_elsewhere_are_told(tmp_path):
+    study = made_up_study(tmp_path)
+    study.rows[-1].runs[:] = [RUN | {"cpu": "another CPU"}]
+    page = render_page([study], [{}])
+    assert "Not all rows were measured with the same cpu: a CPU, but another CPU (random 35%)." in page
 
 
 def test_the_command(tmp_path):

@@ -1,5 +1,7 @@
 """Intervals against values computed by hand or known in closed form."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from stitchvlm.evaluation.statistics import (
     mean_interval,
     mean_variance,
     paired_difference,
+    tango_interval,
     wilson_interval,
 )
 
@@ -34,15 +37,81 @@ def test_partial_scores_lie_between():
     assert wilson_interval(8, 10)[0] < wilson_interval(8.5, 10)[0] < wilson_interval(9, 10)[0]
 
 
-def test_no_difference_has_no_width():
-    told = paired_difference([1, 0, 1], [1, 0, 1])
-    assert (told.mean, told.low, told.high, told.n) == (0, 0, 0, 3)
+# Paired differences: few that differ
 
 
-def test_two_pairs():
-    """Gains 1 and 0: resampled means are 0, 1/2 and 1 with chances 1/4, 1/2, 1/4, so the interval spans them all."""
-    told = paired_difference([1, 1], [0, 1])
-    assert (told.mean, told.low, told.high) == (0.5, 0, 1)
+def test_tangos_interval_where_it_has_a_closed_form():
+    """Nothing gained or lost: n D / (1 - D) = z². All gained: the lower end solves n (1 - D) = z² (1 + D)."""
+    z2 = 1.959964**2
+    assert tango_interval(0, 0, 50) == pytest.approx((-z2 / (50 + z2), z2 / (50 + z2)))
+    assert tango_interval(20, 0, 20) == pytest.approx(((20 - z2) / (20 + z2), 1))
+    low, high = tango_interval(3, 8, 60)
+    assert tango_interval(8, 3, 60) == pytest.approx((-high, -low))
+
+
+@pytest.mark.parametrize(("gained", "lost", "n"), [(12, 2, 50), (1, 0, 200), (0, 3, 44), (4, 4, 30)])
+def test_at_its_ends_the_likelihood_is_searched_for_the_nuisance(gained, lost, n):
+    """The share that is lost is what is likeliest among all that fit the difference, found here by trying them."""
+    for end, z in zip(tango_interval(gained, lost, n), (1.959964, -1.959964), strict=True):
+        lost_share = np.linspace(max(0.0, -end), (1 - end) / 2, 2_000_001)[1:-1]
+        log_likelihood = lost * np.log(lost_share) + (n - gained - lost) * np.log(1 - 2 * lost_share - end)
+        log_likelihood += gained * np.log(lost_share + end)
+        likeliest = lost_share[log_likelihood.argmax()]
+        deviation = (n * (2 * likeliest + end * (1 - end))) ** 0.5
+        assert (gained - lost - n * end) / deviation == pytest.approx(z, abs=0.002)
+
+
+def test_no_difference_that_was_seen_is_not_none_that_there_is():
+    """As for Wilson's interval of 0 in n: alone, n pairs; four questions each about 50 pictures are worth 50."""
+    z2 = 1.959964**2
+    alone = paired_difference([1, 0] * 100, [1, 0] * 100)
+    assert alone.mean == 0 and (alone.low, alone.high) == pytest.approx((-z2 / (200 + z2), z2 / (200 + z2)))
+    groups = np.repeat(range(50), 4).tolist()
+    assert paired_difference([1] * 200, [1] * 200, groups).high == pytest.approx(z2 / (50 + z2))
+    assert paired_difference([1] * 30, [0] * 30).low == pytest.approx((30 - z2) / (30 + z2)), (
+        "all gained is no certainty"
+    )
+
+
+def test_one_more_question_that_differs_hardly_changes_the_interval():
+    groups, widths = np.repeat(range(50), 4).tolist(), []
+    for n_lost in range(4):
+        scores = [0.0 if place in (0, 4, 8)[:n_lost] else 1.0 for place in range(200)]
+        told = paired_difference(scores, [1] * 200, groups)
+        assert told.low < -n_lost / 200 < told.high
+        widths.append(told.high - told.low)
+    assert all(0.7 < more / fewer < 1.25 for fewer, more in pairwise(widths))
+
+
+def test_partial_losses_lie_between_none_and_whole_ones():
+    def low(loss: float) -> float:
+        return paired_difference([1 - loss] * 3 + [1] * 97, [1] * 100).low
+
+    assert low(0) > low(0.5) > low(1)
+
+
+def test_intervals_hold_rare_differences():
+    """One picture in 25 or in 12 where the way of answering loses some of four questions; or single questions on their own."""
+    random, held = np.random.default_rng(1), []
+    for hot, share in ((0.04, 1.0), (0.08, 0.5), (0.08, 0.25)):
+        groups, inside = np.repeat(range(60), 4).tolist(), 0
+        for _ in range(400):
+            lost = np.repeat(random.random(60) < hot, 4) & (random.random(240) < share)
+            told = paired_difference((~lost).astype(float).tolist(), [1] * 240, groups, resamples=500)
+            inside += told.low <= -hot * share <= told.high
+        held.append(inside / 400)
+    for gained, lost in ((0.005, 0.005), (0.02, 0.0), (0.03, 0.01)):
+        inside = 0
+        for _ in range(400):
+            drawn = random.random(200)
+            scores, other = drawn >= lost, (drawn < 1 - gained) | (drawn < lost)
+            told = paired_difference(scores.astype(float).tolist(), other.astype(float).tolist(), resamples=500)
+            inside += told.low <= gained - lost <= told.high
+        held.append(inside / 400)
+    assert min(held) > 0.92, held
+
+
+# Paired differences: many that differ
 
 
 def test_many_pairs_approach_the_normal_interval():
@@ -54,9 +123,9 @@ def test_many_pairs_approach_the_normal_interval():
 
 
 def test_the_same_seed_gives_the_same_interval():
-    scores, baseline = [1, 0, 1, 1, 0, 0.3], [0, 0, 1, 0, 1, 0.6]
-    assert paired_difference(scores, baseline) == paired_difference(scores, baseline)
-    assert paired_difference(scores, baseline, seed=1).mean == paired_difference(scores, baseline).mean
+    scores, baseline = np.random.default_rng(0).random((2, 40)).tolist()
+    told, other = paired_difference(scores, baseline), paired_difference(scores, baseline, seed=1)
+    assert told == paired_difference(scores, baseline) != other and told.mean == other.mean
 
 
 @pytest.mark.parametrize(("scores", "baseline"), [([], []), ([1], [1, 0])])

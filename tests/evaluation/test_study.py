@@ -1,14 +1,18 @@
 """Many ways of answering on the same questions: what is shared, what is counted, and what is asked again."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
+from stitchvlm.cascade import Cascade
+from stitchvlm.engine import Engine
 from stitchvlm.evaluation.results import ResultFile
 from stitchvlm.evaluation.sample import Problem
-from stitchvlm.evaluation.settings import RunSettings, parse_method
+from stitchvlm.evaluation.settings import RunSettings, by_label, parse_method
 from stitchvlm.evaluation.shared import SharedEngine
 from stitchvlm.evaluation.study import Study
+from stitchvlm.evaluation.tables import slug
 from stitchvlm.evaluation.tasks import load_task
 from stitchvlm.stitch import Stitch, make_question
 
@@ -115,6 +119,50 @@ def test_pictures_are_encoded_once_and_their_seconds_counted_for_every_row(setti
     assert min(told) > max(told) / 10  # what comes from memory takes a thousandth
 
 
+def test_a_question_is_looked_at_once_and_every_picture_encoded_once(settings, scenes_task, tmp_path, monkeypatch):
+    """The kinds of rows of benchmarks/reproduce.toml, two questions after a warm-up on the first."""
+    ways = [("guided", {}), ("guided", {"smooth": True}), ("random", {}), ("fastv", {"layer": 1}), ("divprune", {})]
+    ways += [("visionzip", {}), ("single-layer", {}), ("oracle", {}), ("downsample", {}), ("small", {}), ("none", {})]
+    rows = [settings(method=method, options=options, exit="never") for method, options in ways]
+    rows = by_label([*rows, settings(exit=0.5), replace(settings(exit="always"), both=False)])
+    study, looks, encoded = Study(rows, "cpu"), [], Counter()
+    look, embed = Cascade.look, Engine.embed
+
+    def count(engine, inputs, show_vision=False):
+        model = "small" if engine is study.small() else "large"
+        encoded[model, show_vision, inputs.layouts[0].n_visual] += 1
+        return embed(engine, inputs, show_vision)
+
+    monkeypatch.setattr(Cascade, "look", lambda *rest: (looks.append(rest), look(*rest))[1])
+    monkeypatch.setattr(Engine, "embed", count)
+    files = {name: ResultFile(tmp_path / f"{slug(name)}.jsonl", row.identity("scenes")) for name, row in rows.items()}
+    assert len(list(study.run(load_task("scenes", 2), files))) == 2 * len(rows)
+    assert len(looks) == 3
+    shrunk = next(n for _, _, n in encoded if n < 20)
+    whole = [("small", False, 20), ("large", False, 20), ("large", True, 20)]
+    assert encoded == dict.fromkeys([*whole, ("large", False, shrunk)], 3)
+
+
+def test_another_form_of_the_map_is_another_look(settings, sample, monkeypatch):
+    rows = by_label([settings(exit="never"), settings(exit="never", options={"layers": "last"})])
+    study, looks, look = Study(rows, "cpu"), [], Cascade.look
+    monkeypatch.setattr(Cascade, "look", lambda *rest: (looks.append(rest), look(*rest))[1])
+    for name in rows:
+        study.record(sample, name)
+    assert len({row.map_form for row in study.rows.values()}) == len(looks) == 2
+
+
+def test_an_answer_is_right_where_it_is_what_was_asked_for(study, sample):
+    """A random model's own words as the right ones: of the large model alone, whose answer the small one does not give."""
+    said = study.record(sample, "large-alone")
+    assert said["correct"] is False and said["small_answer"] != said["large_answer"]
+    right = study.record(replace(sample, answers=("no", said["large_answer"].upper())), "large-alone")
+    assert (right["correct"], right["score"], right["large_score"], right["small_score"]) == (True, 1, 1, 0)
+    unasked = study.record(sample, "exits")["large_answer"]
+    exited = study.record(replace(sample, answers=(unasked,)), "exits")
+    assert (exited["correct"], exited["score"], exited["large_score"]) == (False, 0, 1)
+
+
 def test_live_latency_shares_nothing(study, sample):
     for name in ("guided", "exits", "small-alone"):
         live = study.record(sample, name, live=True)["live"]
@@ -197,6 +245,14 @@ def test_identity_tells_ways_apart_and_spells_out_defaults(settings, tiny_pair):
     assert settings().resolve().exit == "never"
     with pytest.raises(ValueError, match="--large"):
         RunSettings(small=tiny_pair[0]).resolve()
+
+
+@pytest.mark.parametrize("name", ["exit", "keep"])
+def test_rows_that_a_table_would_call_the_same_are_refused(settings, name):
+    rows = [settings(), replace(settings(), **{name: 0.87001}), replace(settings(), **{name: 0.8700100001})]
+    assert list(by_label([rows[0], rows[0]])) == ["guided 50%"]
+    with pytest.raises(ValueError, match=f"{name} 0.87001 and {name} 0.8700100001 would both be called"):
+        by_label(rows)
 
 
 def test_labels(settings):

@@ -1,11 +1,13 @@
 """A calibration file is what was fitted, for what it was fitted, or one clear sentence."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from stitchvlm.defaults import within
 from stitchvlm.errors import DataError
-from stitchvlm.exits import CalibratedExit, Calibration, parse_exit
+from stitchvlm.exits import CalibratedExit, Calibration, SmallEarlyExit, parse_exit
 from stitchvlm.methods import make_method
 from stitchvlm.methods.options import options_of
 
@@ -50,12 +52,12 @@ def test_a_file_is_an_exit_policy(path):
 
 def test_models_are_told_by_their_weights(path):
     policy = CalibratedExit.load(path)
-    policy.check(FITTED.settings)
-    policy.check({"small": "moved 4f06a1ceff4e", "max_tiles": 4})
+    assert policy.within(FITTED.settings) is policy
+    assert policy.within({"small": "moved 4f06a1ceff4e", "max_tiles": 4}) is policy
     with pytest.raises(
         ValueError, match=r"exit\.json was fitted for large 'large 8bedad8e39f8', not 'large 000000000000'"
     ):
-        policy.check({"large": "large 000000000000"})
+        policy.within({"large": "large 000000000000"})
 
 
 def test_another_way_of_answering_is_refused(path):
@@ -63,17 +65,55 @@ def test_another_way_of_answering_is_refused(path):
         ValueError,
         match=r"fitted for keep 0.09, not 0.2: ask as it was fitted, calibrate again .* or give a plain threshold",
     ):
-        CalibratedExit.load(path).check({"keep": 0.2})
+        CalibratedExit.load(path).within({"keep": 0.2})
+
+
+WHOLE = {"layer": None, "max_tiles": None, "max_new_tokens": 64, "dtype": "auto"}
+
+
+@pytest.mark.parametrize(
+    ("used", "says"),
+    [
+        ({"max_new_tokens": 32}, "max_new_tokens 64, not 32"),
+        ({"dtype": "float32", "own_dtypes": ("bfloat16", "bfloat16")}, "dtype 'auto', not 'float32'"),
+        ({"dtype": "bfloat16", "own_dtypes": ("bfloat16", "float32")}, "dtype 'auto', not 'bfloat16'"),
+        ({"guide_tokens": 8}, "guide_tokens None, not 8"),
+        ({"first_query": "last_visual"}, "first_query 'text', not 'last_visual'"),
+        ({"temperature": 0.7}, "temperature 0.0, not 0.7"),
+        ({"min_new_tokens": 2}, "min_new_tokens None, not 2"),
+    ],
+)
+def test_all_that_decides_an_answer_is_bound(path, used, says):
+    """What no run records is what every recorded run does: greedy answers, whole drafts, the paper's guide map."""
+    change(path, settings=FITTED.settings | WHOLE)
+    policy = CalibratedExit.load(path)
+    with pytest.raises(ValueError, match=f"was fitted for {says}: ask as it was fitted"):
+        policy.within(used)
+    never = replace(policy, optional=True).within(used)
+    assert never.threshold == "never" and says in never.origin
+
+
+@pytest.mark.parametrize("fitted", ["auto", "bfloat16", "bf16"])
+@pytest.mark.parametrize("used", ["auto", "bfloat16"])
+def test_the_checkpoints_own_floating_type_may_go_by_its_name(path, fitted, used):
+    change(path, settings=FITTED.settings | {"dtype": fitted})
+    policy = CalibratedExit.load(path)
+    assert policy.within({"dtype": used, "own_dtypes": ("bfloat16", "bfloat16")}) is policy
+
+
+def test_a_plain_threshold_fits_everything():
+    assert within(SmallEarlyExit(0.5), lambda: pytest.fail("nobody needs the settings")) == SmallEarlyExit(0.5)
 
 
 def test_options_of_the_method_are_bound_and_defaults_need_not_be_spelled_out(path):
     """The file names no option, so it was fitted with the defaults."""
     policy = CalibratedExit.load(path)
-    policy.check({"options": options_of(make_method("guided"))})
-    with pytest.raises(ValueError, match=r"fitted for options .*'heads': 'sum'.*, not .*'heads': 'max'"):
-        policy.check({"options": options_of(make_method("guided", heads="max"))})
+    assert policy.within({"options": options_of(make_method("guided"))}) is policy
+    with pytest.raises(ValueError, match="fitted for option heads 'sum', not 'max'"):
+        policy.within({"options": options_of(make_method("guided", heads="max"))})
     change(path, settings=FITTED.settings | {"options": {"heads": "max"}})
-    CalibratedExit.load(path).check({"options": options_of(make_method("guided", heads="max"))})
+    own = CalibratedExit.load(path)
+    assert own.within({"options": options_of(make_method("guided", heads="max"))}) is own
 
 
 def test_an_unknown_score_is_refused(path):

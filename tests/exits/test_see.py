@@ -85,8 +85,9 @@ def test_never_and_always_still_report_scores():
     assert not never.needs_draft and always.needs_draft
 
 
-def test_a_draft_cut_short_never_exits():
-    assert not SmallEarlyExit("always").judge(FakePass([draft(1.0, complete=False)], [[0.0]]))[0].exit
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0, "always"])
+def test_a_draft_cut_short_never_exits(threshold):
+    assert not SmallEarlyExit(threshold).judge(FakePass([draft(1.0, complete=False)], [[0.0]]))[0].exit
 
 
 @pytest.mark.parametrize("text", ["1.2", "-0.1", "nan", "often", ""])

@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -234,6 +235,13 @@ def test_uniform_spreads_over_every_tile_and_its_corners():
     assert whole.layouts[0].tile[first].tolist() == [0, 1, 2, 3, 4]
     both = reduce("uniform", whole, [10]).kept[0]
     assert (both % 4).tolist() == [0, 3] * 5
+
+
+def test_uniform_leaves_tokens_that_show_nothing_to_the_end():
+    whole = view(())
+    shown = replace(whole.layouts[0], structural_mask=torch.arange(20) == 4)
+    kept = [reduce("uniform", replace(whole, layouts=[shown]), [n]).kept[0].tolist() for n in (5, 19, 20)]
+    assert [4 in some for some in kept] == [False, False, True]
 
 
 def test_short_names_of_the_models_alone():

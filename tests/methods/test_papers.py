@@ -1,5 +1,7 @@
 """Methods against independent, literal readings of their papers (`papers/`), on random tensors."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from papers import cdpruner as cdpruner_paper
@@ -127,15 +129,22 @@ def test_cdpruner(seed, n_keep):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("n_keep", [1, 3, 8, 11, 19])
-def test_tome(seed, n_keep):
-    """Kept tokens, merged states and sizes; parity in later rounds by place, as the method says."""
+@pytest.mark.parametrize("merged_before", [False, True])
+def test_tome(seed, n_keep, merged_before):
+    """Kept tokens, merged states and sizes; parity in later rounds by place, as the method says.
+
+    Tokens of an earlier merge weigh as many as they stand for.
+    """
     generator = torch.Generator().manual_seed(seed)
     keys, states = torch.randn(N, 8, generator=generator), torch.randn(N, 12, generator=generator)
-    sizes = torch.ones(N)
+    sizes = torch.randint(1, 5, (N,), generator=generator).float() if merged_before else torch.ones(N)
     expected, total, _, dest = tome_paper.tome_reduce(keys, states, sizes, n_keep, order="position")
     reduction = make_method("tome").reduce(view(keys=keys, states=states, sizes=sizes), [n_keep])
     assert reduction.kept[0].tolist() == dest
-    merged = reduction.apply(stream_of(states), [torch.arange(N)])
+    before = stream_of(states)
+    weight = torch.ones(1, LAYOUT.n_tokens)
+    weight[0, LAYOUT.index] = sizes
+    merged = reduction.apply(replace(before, size=weight) if merged_before else before, [torch.arange(N)])
     visual = merged.ordinal[0] >= 0
     torch.testing.assert_close(merged.hidden[0, visual].double(), expected, rtol=1e-5, atol=1e-5)
     assert merged.size[0, visual].tolist() == total.tolist() and (merged.size[0, ~visual] == 1).all()

@@ -5,9 +5,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from stitchvlm.exits import CalibratedExit, SmallEarlyExit
 from stitchvlm.records import Answer
 
-_STAGES = ("load", "prepare", "encode", "prefill", "decode")
+_STAGES = {name: name for name in ("load", "prepare", "encode")} | {"own_map": "own map"}
+_STAGES |= {name: name for name in ("prefill", "decode")}
+"""What the stages of both models are called in seconds, in their order, and in the table."""
 
 
 def printable(text: str) -> Text:
@@ -23,8 +26,18 @@ def answer_panel(answer: Answer, question: str) -> Panel:
     )
 
 
-def answer_account(answer: Answer) -> Group:
-    """Who answered, the scores, the tokens and the seconds."""
+def exit_account(policy: SmallEarlyExit) -> dict[str, float | str | None]:
+    """The exit in use: its score and threshold, where they come from, and what is promised; None for what there is not."""
+    return {
+        "score": policy.score,
+        "threshold": policy.threshold,
+        "origin": policy.origin or None,
+        "promise": policy.promise if isinstance(policy, CalibratedExit) else None,
+    }
+
+
+def answer_account(answer: Answer, policy: SmallEarlyExit) -> Group:
+    """Who answered, the scores, the exit in use, the tokens and the seconds."""
     account = Table.grid(padding=(0, 3))
     account.add_column(style="bold")
     account.add_column()
@@ -34,6 +47,7 @@ def answer_account(answer: Answer) -> Group:
         account.add_row("draft", printable(answer.trace.small_answer + note))
     if scores := _scores(answer):
         account.add_row("scores", scores)
+    account.add_row("exit", policy.rule + (f": {policy.origin}" if policy.origin else ""))
     account.add_row("visual tokens", _tokens(answer))
     return Group(account, _seconds(answer))
 
@@ -57,10 +71,10 @@ def _seconds(answer: Answer) -> Table:
     table = Table("stage", header_style="bold", box=None, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column("small, s", justify="right")
     table.add_column("large, s", justify="right")
-    for stage in _STAGES:
+    for stage, name in _STAGES.items():
         cells = [seconds.get(f"{model}_{stage}") for model in ("small", "large")]
         if any(cell is not None and cell >= 0.0005 for cell in cells):
-            table.add_row(stage, *("" if cell is None else f"{cell:.3f}" for cell in cells))
+            table.add_row(name, *("" if cell is None else f"{cell:.3f}" for cell in cells))
     if "exit_check" in seconds:
         table.add_row("exit check", f"{seconds['exit_check']:.3f}", "")
     table.add_row("total", "", f"{seconds['total']:.3f}", style="bold")

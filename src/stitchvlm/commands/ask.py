@@ -9,6 +9,7 @@ import typer
 from stitchvlm.commands import options
 
 if TYPE_CHECKING:
+    from stitchvlm.exits import SmallEarlyExit
     from stitchvlm.records import Answer, Question
     from stitchvlm.stitch import Stitch
 
@@ -52,6 +53,7 @@ def ask(
     if stream and as_json:
         raise typer.BadParameter("--stream and --json exclude each other")
     from stitchvlm.commands.quiet import quieten
+    from stitchvlm.exits import SmallEarlyExit
     from stitchvlm.methods import make_method, method_class
     from stitchvlm.methods.options import check_layer_once, read_options
     from stitchvlm.overlay import check_output, draw_overlay, save_picture
@@ -83,10 +85,14 @@ def ask(
         trace=True,
     )
     answer = _streamed(vlm, asked) if stream else vlm.answer([asked])[0]
+    policy = vlm.exit
+    assert isinstance(policy, SmallEarlyExit), "what is read from text is one"
     if as_json:
-        print(json.dumps(answer.as_dict(), ensure_ascii=False))
+        from stitchvlm.commands.account import exit_account
+
+        print(json.dumps(answer.as_dict() | {"exit": exit_account(policy)}, ensure_ascii=False))
     else:
-        _show(answer, asked, with_text=not stream)
+        _show(answer, asked, policy, with_text=not stream)
     if overlay is not None:
         save_picture(draw_overlay(answer, asked.images[0], question), overlay)
         if not as_json:
@@ -100,7 +106,7 @@ def _streamed(vlm: "Stitch", asked: "Question") -> "Answer":
     return vlm.answer([asked], streamer=AnswerPrinter(vlm))[0]
 
 
-def _show(answer: "Answer", asked: "Question", with_text: bool) -> None:
+def _show(answer: "Answer", asked: "Question", policy: "SmallEarlyExit", with_text: bool) -> None:
     from rich.console import Console
 
     from stitchvlm.commands.account import answer_account, answer_panel
@@ -108,4 +114,4 @@ def _show(answer: "Answer", asked: "Question", with_text: bool) -> None:
     console = Console(highlight=False)
     if with_text:
         console.print(answer_panel(answer, asked.text))
-    console.print(answer_account(answer))
+    console.print(answer_account(answer, policy))

@@ -1,6 +1,7 @@
 """``stitch calibrate``: an exit threshold that keeps a promise, from recorded answers."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,8 @@ from stitchvlm.commands import options
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from stitchvlm.calibration.split import Draw
 
 
 def calibrate(
@@ -30,8 +33,9 @@ def calibrate(
         float | None, typer.Option(help="Probability that the promise of an accuracy loss is wrong. Default: 0.05.")
     ] = None,
     score: Annotated[
-        str, typer.Option(metavar="SCORE", help="mean, confidence, consistency, or the last two per token.")
-    ] = "mean",
+        str,
+        typer.Option(metavar="SCORE", help="confidence, mean (the paper's), consistency, or the last two per token."),
+    ] = "confidence",
     reference: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Results of large-alone; counts what reduction costs as well.")
     ] = None,
@@ -46,8 +50,13 @@ def calibrate(
             "the questions about one picture.",
         ),
     ] = None,
-    report: Annotated[float, typer.Option(metavar="SHARE", help="Share of the questions set aside to report.")] = 0.2,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the split.")] = 0,
+    report: Annotated[float, typer.Option(metavar="SHARE", help="Share of the pictures set aside to report.")] = 0.2,
+    seed: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Of the draw, the split and the rounding; not to be chosen by its results."
+        ),
+    ] = 0,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Reliability diagram, PNG or SVG.")] = None,
     as_json: options.Json = False,
     debug: options.Debug = False,
@@ -86,15 +95,17 @@ def calibrate(
         aside, threshold = found.aside, found.calibration.threshold
         title = f"{Path(found.source).name}: {len(aside.score)} questions that the fit never saw, score {score}"
         draw_reliability(aside.score, aside.small, aside.large, threshold, title, plot)
+    if found.warning:
+        print(f"stitch: warning: {found.warning}", file=sys.stderr)
     if as_json:
         print(json.dumps(told(found)))
     else:
         from rich.console import Console
 
-        Console(highlight=False).print(_table(told(found), len(data), out, plot))
+        Console(highlight=False).print(_table(told(found), found.draw, len(data), out, plot))
 
 
-def _table(found: dict[str, Any], n_ways: int, out: Path, plot: Path | None) -> "Table":
+def _table(found: dict[str, Any], draw: "Draw", n_ways: int, out: Path, plot: Path | None) -> "Table":
     from rich.table import Table
 
     from stitchvlm.evaluation.tables import label_of
@@ -109,10 +120,10 @@ def _table(found: dict[str, Any], n_ways: int, out: Path, plot: Path | None) -> 
     table.add_row("exits", f"where the score ({found['score']}) is at least {found['threshold']:.6g}")
     table.add_row("promise", found["promise"])
     table.add_row("why", found["theorem"] or "a figure of these questions, not a bound")
-    table.add_row("fitted on", f"{fitted['n']:,} questions, of which {fitted['exits']:.1%} exit")
+    table.add_row("fitted on", f"{draw.count(fitted['n'])}, of which {fitted['exits']:.1%} exit")
     table.add_row(
         "set aside",
-        f"{report['n']:,} questions: {report['exits']:.1%} exit ({_range(report['exits_interval'])}), "
+        f"{draw.count(report['n'])}: {report['exits']:.1%} exit ({_range(report['exits_interval'])}), "
         f"{report['accuracy']:.1%} {right} against {report['reference_accuracy']:.1%}, "
         f"a loss of {100 * report['loss']:.1f} points ({_points(report['loss_interval'])})",
     )

@@ -40,7 +40,7 @@ def verify(
 
     from stitchvlm.commands.account import printable
     from stitchvlm.commands.quiet import quieten
-    from stitchvlm.stitch import parse_dtype
+    from stitchvlm.families.dtypes import parse_dtype
     from stitchvlm.verify import run_checks
 
     quieten()

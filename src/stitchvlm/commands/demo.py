@@ -28,13 +28,11 @@ def demo(
     from stitchvlm.commands.quiet import quieten
     from stitchvlm.evaluation.examples import demo_examples
     from stitchvlm.overlay import draw_overlay, save_picture
-    from stitchvlm.sampling import Sampling
     from stitchvlm.stitch import Stitch
 
     quieten()
     out.mkdir(parents=True, exist_ok=True)
-    sampling = Sampling(max_new_tokens=32)
-    vlm = Stitch.from_pretrained(small, large, keep=keep, exit=exit, device=device, sampling=sampling)
+    vlm = Stitch.from_pretrained(small, large, keep=keep, exit=exit, device=device)
     table = _empty_table()
     console = Console(highlight=False)
     with Console(stderr=True).status("looking") as status:

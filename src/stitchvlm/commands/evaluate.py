@@ -73,7 +73,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="SCORE|never|always|FILE",
-            help="As for ask. Default: that of the embedded pair if guided, else never.",
+            help="As for ask, with its default.",
             rich_help_panel=options.ANSWER,
         ),
     ] = None,
@@ -94,7 +94,8 @@ def evaluate(
     from stitchvlm.errors import DataError
     from stitchvlm.evaluation.memory import peak_memory
     from stitchvlm.evaluation.results import ResultFile, read_settings
-    from stitchvlm.evaluation.settings import RunSettings, parse_method
+    from stitchvlm.evaluation.sample import Problem
+    from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE, RunSettings, parse_method
     from stitchvlm.evaluation.study import Study
     from stitchvlm.evaluation.summary import as_json as summaries_as_json
     from stitchvlm.evaluation.summary import scores_by_id, summarise
@@ -121,7 +122,12 @@ def evaluate(
             problems += study.problems
         if memory and results.records and not read_settings(out).get("memory"):
             devices = {"device": device, "small_device": small_device, "device_map": device_map}
-            results.note_memory(peak_memory(settings, task, results.records[0]["id"], devices, unlabelled))
+            try:
+                results.note_memory(peak_memory(settings, task, results.records[0]["id"], devices, unlabelled))
+            except DataError as error:
+                if strict:
+                    raise
+                problems.append(Problem(None, "peak memory", str(error)))
         answered = [record for record in results.records if record["id"] in asked]
     tell_problems(problems)
     if not answered:
@@ -134,7 +140,8 @@ def evaluate(
     else:
         from stitchvlm.commands.tables import kinds_table, print_table
 
-        print_table(kinds_table(groups, f"{task}, {method}: {len(answered)} questions"))
+        reduced = name not in (SMALL_ALONE, LARGE_ALONE)
+        print_table(kinds_table(groups, f"{task}, {method}: {len(answered)} questions", reduced))
 
 
 def run_with_bar(study: "Study", samples: "Sequence[Sample]", files: "dict[str, ResultFile]", strict: bool) -> None:

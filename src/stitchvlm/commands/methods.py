@@ -26,13 +26,13 @@ def methods(as_json: options.Json = False, debug: options.Debug = False) -> None
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False, show_lines=False)
+    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("method", style="bold", no_wrap=True)
-    for name, share in (("what it does", 5), ("needs", 3), ("options", 2), ("source", 3)):
-        table.add_column(name, ratio=share)
+    table.add_column("what it does, needs and takes", overflow="fold")  # a narrow terminal must not cut words short
     for name, told in described.items():
-        values = "\n".join(f"{option}={value['default']}" for option, value in told["options"].items())
-        table.add_row(name, told["does"], "; ".join(told["needs"]) or "nothing", values, told["paper"])
+        values = " ".join(f"{option}={value['default']}" for option, value in told["options"].items())
+        lines = [told["does"], f"needs: {'; '.join(told['needs']) or 'nothing'}", f"options: {values or 'none'}"]
+        table.add_row(name, "\n".join([*lines, f"source: {told['paper']}"]), end_section=True)
     Console(highlight=False).print(table)
 
 

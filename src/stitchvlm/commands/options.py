@@ -64,7 +64,7 @@ Exit = Annotated[
         rich_help_panel=ANSWER,
         metavar="SCORE|never|always|FILE",
         help="The small model's answer stands from this score on, or as a file of stitch calibrate says. "
-        "Default: the embedded pair's own; never for others.",
+        "Default: the embedded pair's own with the settings that it was fitted for, else never.",
     ),
 ]
 MaxNewTokens = Annotated[int, typer.Option(rich_help_panel=ANSWER, metavar="N", help="Most tokens of an answer.")]

@@ -25,9 +25,14 @@ def print_table(table: Table) -> None:
     Console(highlight=False, width=max(width, console.width)).print(table)
 
 
-def kinds_table(groups: Mapping[str, Summary], title: str) -> Table:
-    """Kinds of question down, what one way of answering made of them across."""
-    names = ("n", "right", "95 % interval", "small", "large", "exits", "tokens", "seconds")
+def kinds_table(groups: Mapping[str, Summary], title: str, reduced: bool) -> Table:
+    """Kinds of question down, what one way of answering made of them across.
+
+    Args:
+        reduced: whether the large model's own answers were given to fewer visual tokens than the picture has.
+    """
+    large = "reduced large" if reduced else "large"
+    names = ("n", "right", "95 % interval", "small", large, "exits", "tokens", "seconds")
     table = _table("kind", names, title)
     for kind, group in groups.items():
         table.add_row(
@@ -43,6 +48,8 @@ def kinds_table(groups: Mapping[str, Summary], title: str) -> Table:
             style="bold" if kind == "all" else None,
         )
     lines = ["tokens: share of visual tokens the large model computed, over layers and questions; 0 for an exit"]
+    if reduced:
+        lines.append("reduced large: its own answers with its tokens reduced in this way; alone: --method large-alone")
     if groups["all"].accuracy is None and (agreement := groups["all"].agreement) is not None:
         lines.append(f"nobody said what is right; small and large agree on {agreement:.1%}")
     if (difference := groups["all"].difference) is not None:
@@ -54,7 +61,7 @@ def kinds_table(groups: Mapping[str, Summary], title: str) -> Table:
 
 def rows_table(study: StudyTable) -> Table:
     """Ways of answering down, their figures over all questions across, narrow enough for 80 columns."""
-    n = max(row.all["n"] for row in study.rows)
+    n = study.rows[0].all["n"]
     names = ("right", "95 %", "against large", "tokens", "exits", "seconds")
     table = _table("way of answering", names, f"{study.task}, {n} questions: {study.small} and {study.large}")
     for row in study.rows:
@@ -72,7 +79,7 @@ def rows_table(study: StudyTable) -> Table:
     lines = ["against large: difference from the large model alone, in points"]
     lines += ["seconds: median, put together from the stages of each way"]
     lines += ["live latency, memory and operations: stitch report"]
-    table.caption = "\n".join([*lines, *(f"not compared: {one}" for one in study.left_out)])
+    table.caption = "\n".join([*lines, *study.warnings, *(f"not compared: {one}" for one in study.left_out)])
     table.caption_justify = "left"
     return table
 

@@ -1,6 +1,5 @@
 """From a file of results to a fitted exit: what is asked for, the split, the fit, and what the set-aside questions say."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,16 +7,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stitchvlm.calibration.fit import Fit, fit_exits, fit_loss, fit_seconds, paired_losses
+from stitchvlm.calibration.split import Draw, Rows, split
 from stitchvlm.errors import NoPromiseError
+from stitchvlm.evaluation.belonging import check_ways, matched_groups
 from stitchvlm.evaluation.recorded import Recorded
 from stitchvlm.evaluation.statistics import paired_difference, wilson_interval
 from stitchvlm.evaluation.target import Target
 from stitchvlm.exits import Calibration, SmallEarlyExit
-from stitchvlm.exits.calibration import Fit, fit_exits, fit_loss, fit_seconds, paired_losses
 from stitchvlm.exits.scores import ScoreName
-from stitchvlm.exits.split import Rows, split
 
 Floats = NDArray[np.float64]
+
+ENOUGH = 100
+"""Questions to fit a share of exits or seconds on: with fewer the interval of the share is some 20 points wide or more."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,25 @@ class Calibrated:
 
     Attributes:
         source: the file that it was fitted to.
+        draw: how the questions of both were drawn.
     """
 
     calibration: Calibration
     fit: Fit
     aside: Columns
     source: str
+    draw: Draw
+
+    @property
+    def warning(self) -> str | None:
+        """What a fit to a handful cannot tell, where it promises no bound that says so itself; None where it is on enough."""
+        if self.fit.n >= ENOUGH or self.calibration.risk is not None:
+            return None
+        low, high = wilson_interval(self.fit.exits * self.fit.n, self.fit.n)
+        return (
+            f"this was fitted on {self.draw.count(self.fit.n)} only: {self.fit.exits:.0%} of them exit, which of all like them "
+            f"may be anything from {low:.0%} to {high:.0%} (95 % interval); record {self.draw.n_recorded(ENOUGH)} or more"
+        )
 
 
 def calibrate(
@@ -53,7 +69,7 @@ def calibrate(
     target: Target,
     *,
     risk: float = 0.05,
-    score: ScoreName = "mean",
+    score: ScoreName = "confidence",
     report: float = 0.2,
     seed: int = 0,
     group: str | None = None,
@@ -67,8 +83,9 @@ def calibrate(
             of visual tokens, the quickest that keeps the promise is taken, or for seconds the one most often right.
         risk: probability that the promise of a loss target is wrong.
         score: which exit score.
-        report: share of the questions to set aside.
-        seed: of the split and of the rounding of partial credits.
+        report: share of the pictures (or groups) to set aside.
+        seed: of the draw of one question a picture, of the split, and of the rounding of partial credits; to be chosen before
+            anybody looks at what it gives, or the promise is void.
         group: a pattern; questions whose ids match it alike depend on each other, and one of them is drawn. None draws one
             question of every picture.
         reference: results of the large model alone, if the loss is to count what reduction costs as well.
@@ -78,18 +95,19 @@ def calibrate(
         NoPromiseError: if the questions do not bear the target.
         ValueError: if something it needs was not recorded, or the files do not belong together.
     """
-    _check_ways(ways, target, reference)
+    check_ways(ways, target, reference)
+    draw = Draw("picture" if group is None else "group", report)
     ids = ways[0].ids
     reference = None if reference is None else reference.aligned(ids)
-    groups = ways[0].groups if group is None else _matched(ids, group)
-    fitted, aside = split(groups, report, seed)
+    groups = ways[0].groups if group is None else matched_groups(ids, group)
+    fitted, aside = split(groups, seed, draw)
     found: list[tuple[float, Recorded, Columns, Fit]] = []
     refused: list[NoPromiseError] = []
     for way in (way.aligned(ids) for way in ways):
         columns = _columns(way, reference, score, agreement)
         seconds = None if len(ways) == 1 and target.kind != "seconds" else _take(way.seconds(score), fitted)
         try:
-            fit = _fit(columns.take(fitted), seconds, target, risk, seed, agreement, len(ways))
+            fit = _fit(columns.take(fitted), seconds, target, risk, seed, agreement, len(ways), draw)
         except NoPromiseError as error:
             refused.append(error)
         else:
@@ -112,7 +130,7 @@ def calibrate(
         risk=risk if target.kind == "accuracy-loss" else None,
         report=outcome(columns.take(aside), fit.threshold),
     )
-    return Calibrated(calibration, fit, columns.take(aside), way.name)
+    return Calibrated(calibration, fit, columns.take(aside), way.name, draw)
 
 
 def _fit(
@@ -123,13 +141,14 @@ def _fit(
     seed: int,
     agreement: bool,
     n_ways: int,
+    draw: Draw,
 ) -> Fit:
     """The threshold of one way."""
     if target.kind == "accuracy-loss":
         losses = paired_losses(part.small, part.large, part.reference, seed)
-        return fit_loss(part.score, *losses, target.value, risk, not agreement, n_ways)
+        return fit_loss(part.score, *losses, target.value, risk, not agreement, n_ways, draw)
     if target.kind == "exit":
-        return fit_exits(part.score, target.value)
+        return fit_exits(part.score, target.value, draw)
     assert seconds is not None, "taken for this target"
     return fit_seconds(part.score, *seconds, target.value)
 
@@ -188,45 +207,15 @@ def _meaning(target: Target, reference: Recorded | None, agreement: bool) -> str
     whom = "the large model's answers in the recorded run" if reference is None else "the large model alone"
     if not agreement:
         return f", against {whom}"
-    return f"; the loss is the share of answers that differ from {whom}, so that accuracy falls by no more than that"
-
-
-def _check_ways(ways: Sequence[Recorded], target: Target, reference: Recorded | None) -> None:
-    """Raise a ValueError if the files are not of the same models and questions, or cannot be chosen among."""
-    if len(ways) > 1 and target.kind == "exit":
-        raise ValueError(f"{target} does not say which of {len(ways)} files is better: give one, or another target")
-    if len(ways) > 1 and target.kind == "accuracy-loss" and reference is None:
-        raise ValueError(
-            f"{len(ways)} files lose against as many large answers: name those of large-alone as --reference"
-        )
-    for name, others in (
-        ("large", [*ways, *([] if reference is None else [reference])]),
-        ("small", ways),
-        ("task", ways),
-    ):
-        for other in others:
-            ours, theirs = ways[0].settings.get(name), other.settings.get(name)
-            if ours != theirs:
-                raise ValueError(
-                    f"{other.name} was recorded with {name} {theirs!r} and {ways[0].name} with {ours!r}: "
-                    f"give files of the same {name}"
-                )
-
-
-def _matched(ids: Sequence[str], pattern: str) -> Sequence[str]:
-    """The part of every id that the pattern matches."""
-    try:
-        found = [re.search(pattern, name) for name in ids]
-    except re.error as error:
-        raise ValueError(f"the group {pattern!r} is no regular expression ({error})") from None
-    unmatched = [name for name, match in zip(ids, found, strict=True) if match is None]
-    if unmatched:
-        raise ValueError(f"the group {pattern!r} does not match the id {unmatched[0]}: give one that matches every id")
-    return [match.group() for match in found if match is not None]
+    return (
+        f"; the loss is the share of answers that differ from {whom} (upper case, spaces, a currency sign and a full stop at the "
+        "end aside), so that exact-match accuracy falls by no more than that"
+    )
 
 
 def as_json(calibrated: Calibrated) -> dict[str, Any]:
     """The calibration and its fit as one JSON-able object."""
     fit = calibrated.fit
-    told = {"source": calibrated.source, "fitted": {"n": fit.n, "exits": fit.exits, "value": fit.value}}
+    told: dict[str, Any] = {"source": calibrated.source, "warning": calibrated.warning}
+    told["fitted"] = {"n": fit.n, "exits": fit.exits, "value": fit.value}
     return asdict(calibrated.calibration) | told

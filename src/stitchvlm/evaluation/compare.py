@@ -8,13 +8,14 @@ from typing import Any
 
 from stitchvlm.errors import DataError, UnreachableError
 from stitchvlm.evaluation.agreement import measure_agreement
+from stitchvlm.evaluation.comparable import table_key
 from stitchvlm.evaluation.gallery import choose, exhibit
 from stitchvlm.evaluation.memory import peak_memory
 from stitchvlm.evaluation.results import ResultFile, read_records, read_settings
 from stitchvlm.evaluation.sample import Problem, Sample
-from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE, RunSettings, parse_method
+from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE, RunSettings, by_label, parse_method
 from stitchvlm.evaluation.study import Study
-from stitchvlm.evaluation.tables import STUDY, StudyTable, slug, table_of
+from stitchvlm.evaluation.tables import STUDY, StudyTable, label_of, slug, table_of
 from stitchvlm.evaluation.tasks import Task
 from stitchvlm.families import check_checkpoint, text_layers
 
@@ -70,6 +71,7 @@ class Comparison:
             DataError: if no question could be asked, or a file is broken.
         """
         out.mkdir(parents=True, exist_ok=True)
+        before = StudyTable.read(out / STUDY) if (out / STUDY).exists() else None
         study = Study(self.rows, **self.devices, n_live=self.extras.n_live)
         with ExitStack() as stack:
             paths = {label: out / f"{slug(label)}.jsonl" for label in self.rows}
@@ -87,8 +89,11 @@ class Comparison:
                     f"no question could be asked, {problems[0] if problems else empty[0]}: mend the questions"
                 )
             if self.extras.memory:
-                self._measure_memory(files, notice)
-            table = self._table(out, [str(problem) for problem in problems], study, paths, notice)
+                problems += self._measure_memory(files, notice)
+            agreement = self._agreement(study, before, self._askable(paths), notice)
+            gallery = self._gallery(study, paths, out, notice)
+            told = {"problems": [str(problem) for problem in problems], "left_out": list(self.left_out)}
+            table = self._table(out, paths, agreement=agreement, gallery=gallery, **told)
             table.write(out / STUDY)
         return replace(table, folder=out), problems
 
@@ -99,42 +104,56 @@ class Comparison:
                 if record["id"] in asked:
                     notice(label, "answered", record)
 
-    def _measure_memory(self, files: Mapping[str, ResultFile], notice: Notice) -> None:
+    def _measure_memory(self, files: Mapping[str, ResultFile], notice: Notice) -> list[Problem]:
+        """Note every row's peak memory; a row of which it cannot be had is a problem, unless ``strict``."""
+        problems = []
         for label, file in files.items():
             if not read_settings(file.path).get("memory"):
                 notice(label, "measuring memory", {})
                 question = file.records[0]["id"]
-                file.note_memory(peak_memory(self.rows[label], self.task_name, question, self.devices))
+                try:
+                    file.note_memory(peak_memory(self.rows[label], self.task_name, question, self.devices))
+                except DataError as error:
+                    if self.strict:
+                        raise
+                    problems.append(Problem(None, "peak memory", f"{label}: {error}"))
+        return problems
 
-    def _table(
-        self, out: Path, problems: list[str], study: Study, paths: Mapping[str, Path], notice: Notice
-    ) -> StudyTable:
-        samples = self._askable(paths)
-        agreement = StudyTable.read(out / STUDY).agreement if (out / STUDY).exists() else {}
+    def _agreement(
+        self, study: Study, before: StudyTable | None, samples: Sequence[Sample], notice: Notice
+    ) -> dict[str, Any]:
+        """Of the models' attention, measured anew unless an earlier study in the folder asked the same on as many questions."""
+        settings = next(iter(self.rows.values()))
+        known: dict[str, Any] = {}
+        if before is not None and before.rows and before.key == table_key(settings.identity(self.task.name)):
+            known = before.agreement
         n_agreement = min(self.extras.n_agreement, len(samples))
-        if n_agreement > agreement.get("n", 0):
-            notice("attention", "comparing", {})
-            max_tiles = next(iter(self.rows.values())).max_tiles
-            agreement = measure_agreement(study.small(), study.large(), samples[:n_agreement], max_tiles)
-        return table_of(
-            self._files_like(out, paths),
-            agreement=agreement,
-            gallery=self._gallery(study, paths, out, notice),
-            problems=problems,
-            left_out=list(self.left_out),
-        )
+        if n_agreement <= known.get("n", 0):
+            return known
+        notice("attention", "comparing", {})
+        return measure_agreement(study.small(), study.large(), samples[:n_agreement], settings.max_tiles)
+
+    def _table(self, out: Path, paths: Mapping[str, Path], **others: Any) -> StudyTable:
+        """This comparison's files on its questions, and earlier ones in the folder that can be compared with them."""
+        mine = list(paths.values())
+        asked = {sample.id for sample in self._askable(paths)}
+        key, others_like, notes = table_key(read_settings(mine[0])), [], []
+        for path in sorted(set(out.glob("*.jsonl")) - set(mine)):
+            settings = read_settings(path)
+            if not settings.get("method") or table_key(settings) != key:
+                continue
+            n_missing = len(asked - {record["id"] for record in read_records(path)})
+            if n_missing:
+                notes.append(f"{label_of(settings)} ({path.name}) has not answered {n_missing} of the questions")
+            else:
+                others_like.append(path)
+        table = table_of(mine + others_like, asked, **others)
+        return replace(table, notes=[*table.notes, *(f"not in the table: {note}" for note in notes)])
 
     def _askable(self, paths: Mapping[str, Path]) -> list[Sample]:
         """Questions that some row has answered: what could be asked once can be asked again."""
         answered = {record["id"] for path in paths.values() for record in read_records(path)}
         return [sample for sample in self.task.samples if sample.id in answered]
-
-    def _files_like(self, out: Path, paths: Mapping[str, Path]) -> list[Path]:
-        """This comparison's files, and earlier ones in the folder about the same questions and models."""
-        mine = list(paths.values())
-        same = {name: read_settings(mine[0])[name] for name in ("task", "small", "large")}
-        others = [path for path in sorted(out.glob("*.jsonl")) if path not in mine]
-        return mine + [path for path in others if same.items() <= read_settings(path).items()]
 
     def _gallery(self, study: Study, paths: Mapping[str, Path], out: Path, notice: Notice) -> list[dict[str, Any]]:
         """Of the guided row that keeps least and never exits."""
@@ -161,7 +180,7 @@ def make_rows(
         methods: as :func:`~stitchvlm.evaluation.settings.parse_method` reads them.
 
     Raises:
-        ValueError: if a method, an option, a share or an exit is none.
+        ValueError: if a method, an option, a share or an exit is none, or two rows would have one label.
     """
     alone = [replace(base, method=method, exit="never") for method in (SMALL_ALONE, LARGE_ALONE)]
     parsed = [parse_method(method) for method in methods]
@@ -172,7 +191,7 @@ def make_rows(
         for keep in keeps
         for exit in exits
     ]
-    return {settings.resolve().label: settings for settings in alone + others}
+    return by_label(alone + others)
 
 
 def within_reach(rows: Mapping[str, RunSettings]) -> tuple[dict[str, RunSettings], list[str]]:

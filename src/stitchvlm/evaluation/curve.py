@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stitchvlm.evaluation.statistics import mean_interval
+from stitchvlm.exits.scores import CUT
 
 _POINTS = 20
 
@@ -68,7 +69,7 @@ def _lacks_a_side(record: dict[str, Any]) -> bool:
 
 
 def _exit_score(record: dict[str, Any]) -> float:
-    return record["scores"]["exit"] if record["draft_complete"] else -1.0
+    return record["scores"]["exit"] if record["draft_complete"] else CUT
 
 
 def _seconds(record: dict[str, Any], exits: bool) -> float:

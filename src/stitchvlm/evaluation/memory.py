@@ -31,17 +31,25 @@ def peak_memory(
         devices: ``device``, ``small_device`` and ``device_map`` of the study.
 
     Raises:
-        DataError: if the process fails.
+        DataError: if the process fails, or takes longer than half an hour.
     """
     order = json.dumps(
         {"settings": asdict(settings), "task": task, "unlabelled": unlabelled, "question": question, "devices": devices}
     )
     command = [sys.executable, "-m", "stitchvlm.evaluation.memory"]
-    done = subprocess.run(command, input=order, capture_output=True, text=True, timeout=_TIMEOUT)
+    try:
+        done = subprocess.run(command, input=order, capture_output=True, text=True, timeout=_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        raise _failed(f"no answer within {_TIMEOUT} seconds") from None
+    except OSError as error:
+        raise _failed(str(error)) from error
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise DataError(f"memory could not be measured ({reason}): leave it out, in stitch compare with --no-memory")
+        raise _failed((done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1])
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def _failed(reason: str) -> DataError:
+    return DataError(f"memory could not be measured ({reason}): leave it out, in stitch compare with --no-memory")
 
 
 def peak_resident() -> float:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stitchvlm.evaluation.metrics import normalise
 from stitchvlm.evaluation.results import NOTES, read_records, read_settings
-from stitchvlm.exits.scores import combine
+from stitchvlm.exits.scores import CUT, combine
 
 Floats = NDArray[np.float64]
 
@@ -66,7 +66,7 @@ class Recorded:
         return [str(record["group"]) for record in self.records]
 
     def score(self, name: str) -> Floats:
-        """The exit score of that name; -1, below every threshold, for drafts that were cut short.
+        """The exit score of that name; :data:`~stitchvlm.exits.scores.CUT` for drafts that were cut short.
 
         Raises:
             ValueError: if there is no such score, or it was not recorded.
@@ -77,7 +77,7 @@ class Recorded:
                 score = combine(name, record["scores"])
             except ValueError as error:
                 raise ValueError(f"{error} (question {record['id']} of {self.name})") from None
-            found.append(score if record.get("draft_complete", True) else -1.0)
+            found.append(score if record.get("draft_complete", True) else CUT)
         return np.array(found, dtype=float)
 
     def rightness(self, who: str) -> Floats:
@@ -90,7 +90,7 @@ class Recorded:
         return np.array([record[f"{who}_score"] for record in self.records], dtype=float)
 
     def agreement(self, who: str, with_answers: Sequence[str]) -> Floats:
-        """1 where the answer of ``small`` or ``large`` is the given one, upper case and spaces aside."""
+        """1 where the answer of ``small`` or ``large`` is the given one after :func:`~stitchvlm.evaluation.metrics.normalise`."""
         pairs = zip(self.records, with_answers, strict=True)
         return np.array(
             [normalise(record[f"{who}_answer"]) == normalise(answer) for record, answer in pairs], dtype=float

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from stitchvlm.calibration.ranking import exit_curve, reliability
 from stitchvlm.evaluation.plots import render
 from stitchvlm.evaluation.statistics import wilson_interval
-from stitchvlm.exits.ranking import exit_curve, reliability
 from stitchvlm.files import replace_file
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def draw_reliability(score: Floats, small: Floats, large: Floats, threshold: flo
 def _bins(axes: "Axes", score: Floats, small: Floats, threshold: float) -> None:
     bins = reliability(score, small)
     means, shares = [mean for mean, _, _ in bins], [share for _, share, _ in bins]
-    ends = np.array([wilson_interval(share * n, n) for _, share, n in bins]).T
+    ends = np.array([wilson_interval(share * n, n) for _, share, n in bins]).reshape(-1, 2).T
     axes.plot([0, 1], [0, 1], color=_GREY, linestyle=":", label="as often right as the score says")
     axes.errorbar(means, shares, yerr=_bars(shares, ends), color=_BLUE, marker="o", capsize=3, label="small model")
     axes.axvline(threshold, color=_RED, linestyle="--", label=f"exits from {threshold:.3f} on")

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _CAPTIONS = {
-    "accuracy-retention": "Accuracy against the share of visual tokens that the large model computed. Bars are 95 % intervals.",
+    "accuracy-retention": "Accuracy against the share of visual tokens that the large model computed, averaged over its layers. "
+    "Bars are 95 % intervals; lines of one panel are moved apart a little.",
     "accuracy-seconds": "Accuracy against the median seconds of a question, better up and to the left. Stars: one model alone.",
     "exits": "What every exit threshold would have given, from one run: both models' answers are on file.",
     "agreement": "How many of the large model's top tokens, over all its layers, a single layer finds, and the whole small model.",
@@ -50,9 +51,9 @@ def write_report(studies: Sequence[StudyTable], path: Path, plots: Path | None =
     with replace_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     written = [path]
-    for study, figures in zip(studies, drawn, strict=True):
+    for title, figures in zip(titles(studies), drawn, strict=True):
         if plots is not None:
-            written += save_figures(figures, plots if len(studies) == 1 else plots / slug(study.task))
+            written += save_figures(figures, plots if len(studies) == 1 else plots / slug(title))
     return written
 
 
@@ -75,16 +76,31 @@ def render_page(studies: Sequence[StudyTable], drawn: "Sequence[dict[str, Figure
     parts = [
         {
             "study": study,
+            "title": title,
+            "settings": study.rows[0].settings,
             "drawings": [_drawing(name, figure) for name, figure in figures.items()],
             "rows": rows_with_both_alone(study),
             "kinds": sorted({kind for row in study.rows for kind in row.groups} - {"all"}),
             "stages": _stages(study),
             "runs": _runs(study),
-            "id": slug(f"{study.task}-{number}"),
+            "id": slug(title),
         }
-        for number, (study, figures) in enumerate(zip(studies, drawn, strict=True), start=1)
+        for title, study, figures in zip(titles(studies), studies, drawn, strict=True)
     ]
     return environment.from_string(text).render(parts=parts)
+
+
+def titles(studies: Sequence[StudyTable]) -> list[str]:
+    """Each study by its task; several of one task with the names of their folders, or numbers where those are alike too."""
+    tasks = [study.task for study in studies]
+    named = [
+        f"{task} ({study.folder.name})" if tasks.count(task) > 1 and study.folder else task
+        for task, study in zip(tasks, studies, strict=True)
+    ]
+    return [
+        f"{name}, {named[:place].count(name) + 1}" if named.count(name) > 1 else name
+        for place, name in enumerate(named)
+    ]
 
 
 def rows_with_both_alone(study: StudyTable) -> list[dict[str, Any]]:

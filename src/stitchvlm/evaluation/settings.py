@@ -1,18 +1,20 @@
 """What a run is made of, so that results of different runs are never mixed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from stitchvlm.defaults import default_exit, within
 from stitchvlm.exits import CalibratedExit, SmallEarlyExit, parse_exit
+from stitchvlm.exits.bound import sampling_in_use, way_in_use
 from stitchvlm.families.fingerprint import fingerprint
 from stitchvlm.methods import LargeAlone, Method, make_method, method_class
 from stitchvlm.methods.alone import SmallAlone
-from stitchvlm.methods.options import check_layer_once, options_of, read_options
+from stitchvlm.methods.options import check_layer_once, read_options
 from stitchvlm.models import pair_path
+from stitchvlm.sampling import Sampling
 from stitchvlm.schedule import Schedule, parse_keep
-from stitchvlm.stitch import default_exit
 
 SMALL_ALONE, LARGE_ALONE = SmallAlone.name, LargeAlone.name
 
@@ -45,13 +47,27 @@ class RunSettings:
     @property
     def label(self) -> str:
         """What a table calls it."""
-        options = ", ".join(f"{name} {value}" for name, value in self.options.items())
-        named = f"{method_class(self.method).name}{f' ({options})' if options else ''}"
-        if named in (SMALL_ALONE, LARGE_ALONE):
-            return named
+        if self.way_label in (SMALL_ALONE, LARGE_ALONE):
+            return self.way_label
         layer = "" if self.layer is None else f" from layer {self.layer}"
-        exit = "" if self.exit in (None, "never") else f" + exit {_short(self.exit)}"
-        return f"{named} {parse_keep(self.keep) * 100:g}%{layer}{exit}"
+        return f"{self.way_label} {parse_keep(self.keep) * 100:g}%{layer}{self.exit_label}"
+
+    @property
+    def way_label(self) -> str:
+        """What a table calls the method with its options."""
+        options = ", ".join(f"{name} {value}" for name, value in self.options.items())
+        return f"{method_class(self.method).name}{f' ({options})' if options else ''}"
+
+    @property
+    def exit_label(self) -> str:
+        """What is added to a label where answers may exit; a fitted threshold has more digits than anyone reads."""
+        if self.exit in (None, "never"):
+            return ""
+        score, colon, threshold = str(self.exit).rpartition(":")
+        try:
+            return f" + exit {score}{colon}{float(threshold):.3g}"
+        except ValueError:
+            return f" + exit {self.exit}"
 
     def resolve(self) -> "RunSettings":
         """The same settings with every default spelled out.
@@ -60,17 +76,18 @@ class RunSettings:
             ValueError: if a share or a threshold is out of its range, or a model is missing.
         """
         small, large, exit, method = self.small, self.large, self.exit, method_class(self.method).name
-        if exit is None:
-            exit = default_exit(method, embedded=small is None and large is None)
         if small is None and large is None:
             small, large = str(pair_path("small")), str(pair_path("large"))
         elif method == SMALL_ALONE and large is None:
             large = small  # fills the place, and is never loaded
         if small is None or large is None:
             raise ValueError("give both --small and --large, or neither for the embedded pair")
-        if not isinstance(parse_exit(exit), CalibratedExit):
+        resolved = replace(self, small=small, large=large, keep=parse_keep(self.keep), method=method)
+        if exit is None:
+            exit = within(default_exit(embedded=self.small is None and self.large is None), resolved._in_use).spelling
+        elif not isinstance(parse_exit(exit), CalibratedExit):
             exit = parse_exit(exit).spelling
-        return replace(self, small=small, large=large, keep=parse_keep(self.keep), exit=exit, method=method)
+        return replace(resolved, exit=exit)
 
     def identity(self, task: str) -> dict[str, Any]:
         """What must agree for two runs to go into one file; models by their weights, not by where they lie."""
@@ -84,10 +101,7 @@ class RunSettings:
             ValueError: if it was fitted for other models or another way of answering.
         """
         assert self.exit is not None, "resolve() spells it out"
-        policy = parse_exit(self.exit)
-        if isinstance(policy, CalibratedExit):
-            policy.check(asdict(self) | {"options": options_of(self.way())} | self._models())
-        return policy
+        return within(parse_exit(self.exit), self._in_use)
 
     def way(self) -> Method:
         """The method with its options.
@@ -112,6 +126,11 @@ class RunSettings:
         literal = method.schedule_at(keep, self.layer)
         return lambda n_layers: literal
 
+    def _in_use(self) -> dict[str, Any]:
+        """What a fitted exit must have been fitted for; of resolved settings."""
+        way = (str(self.small), str(self.large), self.way(), parse_keep(self.keep), self.layer, self.max_tiles)
+        return way_in_use(*way, self.dtype) | sampling_in_use(Sampling(self.max_new_tokens))
+
     def _models(self) -> dict[str, str]:
         return {"small": fingerprint(str(self.small)), "large": fingerprint(str(self.large))}
 
@@ -127,9 +146,20 @@ def parse_method(text: str) -> tuple[str, dict[str, Any]]:
     return method.name, read_options(method, options)
 
 
-def _short(exit: float | str | None) -> str:
-    """A fitted threshold has more digits than anyone reads."""
-    try:
-        return f"{float(exit):.3g}"  # type: ignore[arg-type]
-    except ValueError:
-        return str(exit)
+def by_label(rows: Iterable[RunSettings]) -> dict[str, RunSettings]:
+    """The rows of a table by what it calls them; one that is asked for twice is there once.
+
+    Raises:
+        ValueError: if two that differ would go by the same label.
+    """
+    named: dict[str, RunSettings] = {}
+    for row in rows:
+        resolved = row.resolve()
+        other = named.setdefault(resolved.label, row).resolve()
+        for name, value in asdict(resolved).items():
+            if value != getattr(other, name):
+                raise ValueError(
+                    f"{name} {getattr(other, name)} and {name} {value} would both be called {resolved.label!r}: "
+                    "ask for one of them, or for values that differ in their first digits"
+                )
+    return named

@@ -13,6 +13,7 @@ from typing import Any
 
 from stitchvlm.cascade import Cascade
 from stitchvlm.evaluation.account import Accountant, LargeReply, Measured, Timed
+from stitchvlm.evaluation.comparable import SAME
 from stitchvlm.evaluation.results import ResultFile
 from stitchvlm.evaluation.sample import Problem, Sample
 from stitchvlm.evaluation.settings import RunSettings
@@ -27,7 +28,6 @@ from stitchvlm.stitch import Stitch, check_steps
 from stitchvlm.timing import Stopwatch
 
 Record = dict[str, Any]
-_SAME = ("small", "large", "dtype", "max_tiles", "max_new_tokens", "seed")
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Row:
         return self.cascade.method.asks_large
 
     @property
-    def map_form(self) -> MapForm | None:
-        """The form of the guide map that the method wants; None where any will do."""
+    def map_form(self) -> MapForm:
+        """The form of the guide map that the method wants; the usual one where any will do, so that such rows share a look."""
         method = self.cascade.method
         if isinstance(method, TokenReducer) and Evidence.GUIDE_MAP in method.needs:
             return method.map_form
-        return None
+        return MapForm()
 
 
 class Study:
@@ -76,8 +76,8 @@ class Study:
         """
         resolved = {name: settings.resolve() for name, settings in rows.items()}
         first = next(iter(resolved.values()))
-        if any(getattr(row, name) != getattr(first, name) for row in resolved.values() for name in _SAME):
-            raise ValueError(f"the rows of one study share {', '.join(_SAME)}: compare others in another study")
+        if any(getattr(row, name) != getattr(first, name) for row in resolved.values() for name in SAME):
+            raise ValueError(f"the rows of one study share {', '.join(SAME)}: compare others in another study")
         self.sampling = Sampling(first.max_new_tokens, seed=first.seed)
         vlm = Stitch.from_pretrained(
             first.small,
@@ -176,7 +176,7 @@ class Study:
         if key not in self._memory:
             small, watch = self.small(), Stopwatch(synchronize=True)
             small.take_saved()
-            cascade = self._base if row.map_form is None else row.cascade
+            cascade = self._base if row.map_form == MapForm() else row.cascade
             result = cascade.look([question], self.sampling, watch)
             self._memory[key] = Timed(result, _stages(watch, "small", small.take_saved()))
         return self._memory[key]

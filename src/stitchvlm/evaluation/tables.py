@@ -1,13 +1,16 @@
 """Rows side by side: from files of results to a study that can be written, read again, printed and drawn."""
 
 import json
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stitchvlm.errors import DataError
+from stitchvlm.evaluation.comparable import on_shared_questions, table_key, told_apart
 from stitchvlm.evaluation.curve import exit_curve
 from stitchvlm.evaluation.results import NOTES, read_records, read_settings
 from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE, RunSettings
@@ -53,6 +56,13 @@ class TableRow:
         """Whether the row lets answers exit."""
         return self.settings["exit"] != "never"
 
+    @property
+    def curve_name(self) -> str:
+        """What a table calls all the exits that the row might have had, with the score that they go by unless it is the paper's."""
+        score = str(self.settings["exit"]).rpartition(":")[0]
+        name = settings_of(self.settings | {"exit": "never"}).label
+        return f"{name} by {score}" if score else name
+
 
 @dataclass(frozen=True)
 class StudyTable:
@@ -63,6 +73,7 @@ class StudyTable:
         gallery: pictures with what was said about them, see :class:`~stitchvlm.evaluation.gallery.Exhibit`.
         problems: questions or lines that were left out, as texts.
         left_out: rows that cannot come down to the asked share, and why.
+        notes: questions that some rows answered and the table does not count, as texts.
         folder: where it was read; pictures lie beside it.
     """
 
@@ -74,12 +85,27 @@ class StudyTable:
     gallery: list[dict[str, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     folder: Path | None = None
 
     @property
     def exit_rows(self) -> list[TableRow]:
-        """Guided rows of which both models' answers are on file, so that every exit threshold is known."""
-        return [row for row in self.rows if row.curve and row.method == "guided" and not row.exits]
+        """Guided rows of which both models' answers are on file, so that every exit threshold is known; one of each curve."""
+        rows: dict[str, TableRow] = {}
+        for row in self.rows:
+            if row.curve and row.method == "guided":
+                rows.setdefault(row.curve_name, row)
+        return list(rows.values())
+
+    @property
+    def key(self) -> Hashable:
+        """What tells whether other results may stand beside these rows, of which there must be one."""
+        return table_key(self.rows[0].settings)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of the table must know before comparing its rows."""
+        return self.notes + told_apart({row.name: row.runs for row in self.rows})
 
     def row_of(self, method: str) -> TableRow | None:
         """The first row of a method."""
@@ -114,38 +140,57 @@ class StudyTable:
             raise DataError(f"{path} is no study ({error}): make it anew with stitch compare") from error
 
 
-def table_of(files: Sequence[Path], **others: Any) -> StudyTable:
-    """The study of some files of results about the same task and models, every row against the large model alone.
+def table_of(files: Sequence[Path], asked: Container[str] | None = None, **others: Any) -> StudyTable:
+    """The study of some files of results that belong into one table, every other row against the large model alone.
+
+    All rows are summed up over the same questions, those that each of them answered.
 
     Args:
+        files: alike in :func:`~stitchvlm.evaluation.comparable.table_key`; empty ones give no row.
+        asked: ids of the questions that the table is about; None for all.
         others: further fields of the study.
 
     Raises:
-        DataError: if a file is broken.
+        DataError: if a file is broken, or there is no question that all of them hold.
     """
-    records = {path: read_records(path) for path in files}
     settings = {path: read_settings(path) for path in files}
-    alone = [path for path in files if settings[path]["method"] == LARGE_ALONE]
+    found = {path: _of_those(read_records(path), asked) for path in files}
+    paths = _by_name({path: label_of(settings[path]) for path, records in found.items() if records})
+    records, notes = on_shared_questions({name: found[path] for name, path in paths.items()})
+    alone = [name for name, path in paths.items() if settings[path]["method"] == LARGE_ALONE]
     baseline = scores_by_id(records[alone[0]]) if alone else None
     rows = [
         TableRow(
-            name=label_of(settings[path]),
-            settings={name: value for name, value in settings[path].items() if name not in NOTES},
+            name=name,
+            settings={key: value for key, value in settings[path].items() if key not in NOTES},
             runs=settings[path].get("runs", []),
-            groups=as_json(summarise(records[path], baseline)),
-            curve=[asdict(point) for point in exit_curve(records[path])],
+            groups=as_json(summarise(records[name], None if name in alone else baseline)),
+            curve=[asdict(point) for point in exit_curve(records[name])],
             memory=settings[path].get("memory", {}),
         )
-        for path in files
-        if records[path]
+        for name, path in paths.items()
     ]
     first = settings[files[0]]
     rows.sort(key=lambda row: (row.method not in (SMALL_ALONE, LARGE_ALONE), row.method == LARGE_ALONE))
-    return StudyTable(first["task"], first["small"], first["large"], rows, **others)
+    return StudyTable(first["task"], first["small"], first["large"], rows, notes=notes, **others)
+
+
+def _of_those(records: list[dict[str, Any]], asked: Container[str] | None) -> list[dict[str, Any]]:
+    return records if asked is None else [record for record in records if record["id"] in asked]
+
+
+def _by_name(labels: Mapping[Path, str]) -> dict[str, Path]:
+    """Files by the names of their rows: labels, with the file's name where two have the same one."""
+    often = Counter(labels.values())
+    common = Path(os.path.commonpath([path.parent for path in labels])) if labels else Path()
+    return {
+        label if often[label] == 1 else f"{label} ({path.relative_to(common)})": path for path, label in labels.items()
+    }
 
 
 def find_studies(folder: Path) -> list[StudyTable]:
-    """Every study in a folder and below it: those that were written, and the loose files of results, task by task.
+    """Every study in a folder and below it: those that were written, and the loose files of results, those together that may be
+    compared.
 
     Raises:
         ValueError: if there is no such folder or nothing in it.
@@ -155,22 +200,27 @@ def find_studies(folder: Path) -> list[StudyTable]:
         raise ValueError(f"there is no folder {folder}: name one that stitch compare or stitch eval wrote to")
     written = sorted(folder.rglob(STUDY))
     studies = [StudyTable.read(path) for path in written]
-    loose: dict[tuple, list[Path]] = {}
+    loose: dict[Hashable, list[Path]] = {}
     for path in sorted(folder.rglob("*.jsonl")):
         settings = read_settings(path)
         judged = settings.get("method") and not settings["task"].endswith(UNLABELLED)
         if judged and not any(study.parent in path.parents for study in written):
-            loose.setdefault((settings["task"], settings["small"], settings["large"]), []).append(path)
+            loose.setdefault(table_key(settings), []).append(path)
     studies += [table_of(paths, folder=folder) for paths in loose.values() if any(map(read_records, paths))]
     if not studies:
         raise ValueError(f"{folder} holds no judged results: make some with stitch compare or stitch eval")
     return studies
 
 
+def settings_of(settings: Mapping[str, Any]) -> RunSettings:
+    """The way of answering that a file of results names, for its labels; models and limits are left out."""
+    named = ("keep", "layer", "method", "exit", "options")
+    return RunSettings(**{name: settings[name] for name in named if name in settings})
+
+
 def label_of(settings: Mapping[str, Any]) -> str:
     """What a table calls the row with these settings."""
-    named = ("keep", "layer", "method", "exit", "options")
-    return RunSettings(**{name: settings[name] for name in named if name in settings}).label
+    return settings_of(settings).label
 
 
 def _rounded(value: Any) -> Any:

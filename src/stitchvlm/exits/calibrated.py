@@ -7,17 +7,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 from stitchvlm.errors import DataError
+from stitchvlm.exits.bound import difference
 from stitchvlm.exits.scores import PARTS, ScoreName
 from stitchvlm.exits.see import SmallEarlyExit
 from stitchvlm.files import replace_file
-from stitchvlm.methods import make_method
-from stitchvlm.methods.options import options_of
 
 SCHEMA = 1
 """The form of the file; raised when an older reader would misread it."""
-
-BOUND = ("small", "large", "method", "options", "keep", "layer", "max_tiles")
-"""Settings that decide what is answered: with others the threshold promises nothing."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +27,9 @@ class Calibration:
         target: what was asked for, as on the command line.
         promise: what holds for new questions, in a sentence.
         theorem: why; empty where nothing is promised.
-        n: questions it was fitted on.
+        n: questions it was fitted on, one of each picture or group.
         labels: ``"gold"``, or ``"agreement"`` where the large model's own answers stood in for the right ones.
-        seed: of the split, of one question per group, and of the rounding of partial credits.
+        seed: of the draw of one question a group, of the split, and of the rounding of partial credits.
         settings: those of the recorded run; models by their name and a mark of their weights.
         risk: probability that the promise is wrong; None where the target needs none.
         report: what the questions set aside say, which the fit never saw.
@@ -89,45 +85,52 @@ class Calibration:
 
 @dataclass(frozen=True)
 class CalibratedExit(SmallEarlyExit):
-    """SEE at a fitted threshold; refuses models and settings that it was not fitted for.
+    """SEE at a fitted threshold, for the models and settings that it was fitted for.
 
     Attributes:
         settings: those of the recorded run.
-        source: where it was read, for errors.
+        promise: what holds for new questions, in a sentence.
+        optional: with other settings it is not used, where one that somebody asked for is refused.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
-    source: str = ""
+    promise: str = ""
+    optional: bool = False
 
     @classmethod
     def load(cls, path: Path) -> "CalibratedExit":
         """The exit of a file of ``stitch calibrate``; raises as :meth:`Calibration.read` does."""
         fitted = Calibration.read(path)
-        return cls(fitted.threshold, fitted.consistency_keep, fitted.score, fitted.settings, str(path))
+        return cls(
+            fitted.threshold,
+            fitted.consistency_keep,
+            fitted.score,
+            str(path),
+            settings=fitted.settings,
+            promise=fitted.promise,
+        )
 
-    def check(self, settings: Mapping[str, Any]) -> None:
-        """Compare what both name; models by the mark of their weights, whatever their folders are called.
+    def within(self, settings: Mapping[str, Any]) -> SmallEarlyExit:
+        """Itself, where the settings in use are those that it was fitted for.
 
         Args:
-            settings: those now in use, with every option of the method.
+            settings: as :func:`~stitchvlm.exits.bound.difference` compares them.
+
+        Returns:
+            an exit that never happens and says why, where others are in use and this one is optional.
 
         Raises:
-            ValueError: if the threshold was fitted for other models or another way of answering.
+            ValueError: if others are in use and it is not.
         """
-        fitted = dict(self.settings)
-        if "method" in fitted:
-            fitted["options"] = options_of(make_method(fitted["method"], **fitted.get("options", {})))
-        for name in BOUND:
-            if name in settings and name in fitted and _mark(settings[name]) != _mark(fitted[name]):
-                raise ValueError(
-                    f"{self.source} was fitted for {name} {fitted[name]!r}, not {settings[name]!r}: "
-                    "ask as it was fitted, calibrate again on answers recorded with these settings, or give a plain threshold"
-                )
-
-
-def _mark(setting: Any) -> Any:
-    """The weights' mark of a model's fingerprint, which follows its name; other settings are what they are."""
-    return setting.rpartition(" ")[2] if isinstance(setting, str) else setting
+        other = difference(self.settings, settings)
+        if other is None:
+            return self
+        if self.optional:
+            return SmallEarlyExit("never", origin=f"{self.origin} was fitted for {other}")
+        raise ValueError(
+            f"{self.origin} was fitted for {other}: ask as it was fitted, calibrate again on answers recorded with these "
+            "settings, or give a plain threshold"
+        )
 
 
 def _check(content: dict[str, Any], path: Path) -> None:

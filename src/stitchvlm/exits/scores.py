@@ -16,6 +16,11 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 """The parts that each variant is the average of."""
 
+CUT = -1.0
+"""The score that stands in for that of a draft which was cut short, below every threshold. Such a draft never exits, neither at
+threshold 0 nor with ``always``, since it may lack what a whole answer would say: so live exits are
+(:class:`~stitchvlm.exits.SmallEarlyExit`), and so recorded ones are counted in curves, fits and figures."""
+
 
 def combine(name: str, parts: Mapping[str, Any]) -> Any:
     """The score of that name from its parts, which may be numbers or arrays.

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from stitchvlm.exits.base import ExitPolicy
@@ -22,6 +22,7 @@ class SmallEarlyExit(ExitPolicy):
         threshold: exit when the score is at least this; ``"never"`` and ``"always"`` decide without it.
         consistency_keep: share of visual tokens that the consistency pass sees.
         score: which score; see :data:`~stitchvlm.exits.scores.ScoreName`. ``"confidence"`` spares the consistency pass.
+        origin: where the threshold comes from, in words, for the account of an answer.
 
     Raises:
         ValueError: if the threshold or the score is none of these.
@@ -33,6 +34,7 @@ class SmallEarlyExit(ExitPolicy):
     threshold: float | Literal["never", "always"] = 0.9
     consistency_keep: float = 0.05
     score: ScoreName = "mean"
+    origin: str = field(default="", compare=False)
 
     def __post_init__(self):
         if not isinstance(self.threshold, str) and not 0 <= self.threshold <= 1:
@@ -51,6 +53,11 @@ class SmallEarlyExit(ExitPolicy):
         """The threshold as :func:`~stitchvlm.exits.parse_exit` reads it, with the score before it unless that is the paper's."""
         named = self.score != "mean" and not isinstance(self.threshold, str)
         return f"{self.score}:{self.threshold}" if named else self.threshold
+
+    @property
+    def rule(self) -> str:
+        """When a draft stands, in words."""
+        return self.threshold if isinstance(self.threshold, str) else f"{self.score} of {self.threshold:.6g} or more"
 
     def judge(self, small: GuidePass) -> list[Verdict]:
         consistent: Sequence[Sequence[float] | None] = [None] * len(small.drafts)

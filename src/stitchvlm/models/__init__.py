@@ -1,9 +1,11 @@
 """The embedded pair: where its weights lie and the exit that was calibrated for it."""
 
-import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
+
+from stitchvlm.exits import CalibratedExit
 
 _PAIR = Path(__file__).parent / "pair-v0"
 EXIT_FILE = _PAIR / "exit.json"
@@ -16,6 +18,6 @@ def pair_path(which: Literal["small", "large"]) -> Path:
 
 
 @cache
-def recommended_exit() -> float:
-    """The exit threshold that was calibrated for the embedded pair at its default settings."""
-    return json.loads(EXIT_FILE.read_text(encoding="utf-8"))["threshold"]
+def recommended_exit() -> CalibratedExit:
+    """The exit that was calibrated for the embedded pair, with its score; with other settings than those it never happens."""
+    return replace(CalibratedExit.load(EXIT_FILE), origin="the embedded pair's own exit", optional=True)

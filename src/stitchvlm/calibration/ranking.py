@@ -46,10 +46,13 @@ def cascade_area(score: ArrayLike, small: ArrayLike, large: ArrayLike) -> float:
 
 
 def exit_curve(score: ArrayLike, small: ArrayLike, large: ArrayLike) -> tuple[Floats, Floats]:
-    """Share of exits, from none to all, and the accuracy of exits and large answers together at each."""
-    small, large = np.asarray(small, float), np.asarray(large, float)
-    gained = np.append(0.0, np.cumsum(_mean_of_ties(score, small - large)))
-    return np.arange(len(small) + 1) / len(small), (large.sum() + gained) / len(small)
+    """Share of exits, from none to all, and the accuracy of exits and large answers together at each.
+
+    Drafts scored below 0 were cut short and never exit: the curve ends before them.
+    """
+    small, large, able = np.asarray(small, float), np.asarray(large, float), np.asarray(score, float) >= 0
+    gained = np.append(0.0, np.cumsum(_mean_of_ties(np.asarray(score, float)[able], (small - large)[able])))
+    return np.arange(len(gained)) / len(small), (large.sum() + gained) / len(small)
 
 
 def bootstrap(
@@ -76,10 +79,14 @@ def bootstrap(
 
 
 def reliability(score: ArrayLike, right: ArrayLike, n_bins: int = 10) -> list[tuple[float, float, int]]:
-    """Mean score, share of right answers and number of questions in bins of about the same number, lowest scores first."""
-    values, rights = np.asarray(score, float), np.asarray(right, float)
-    bins = np.array_split(np.argsort(values, kind="stable"), min(n_bins, len(values)))
-    return [(float(values[rows].mean()), float(rights[rows].mean()), len(rows)) for rows in bins]
+    """Mean score, share of right answers and number of questions in bins of about the same number, lowest scores first.
+
+    Drafts scored below 0 were cut short and never exit: they are left out.
+    """
+    able = np.asarray(score, float) >= 0
+    values, rights = np.asarray(score, float)[able], np.asarray(right, float)[able]
+    bins = np.array_split(np.argsort(values, kind="stable"), min(n_bins, max(1, len(values))))
+    return [(float(values[rows].mean()), float(rights[rows].mean()), len(rows)) for rows in bins if len(rows)]
 
 
 def _mean_of_ties(score: ArrayLike, values: Floats) -> Floats:

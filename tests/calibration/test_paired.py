@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from stitchvlm.exits.paired import largest_sum, min_samples, upper_share
+from stitchvlm.calibration.paired import largest_sum, min_samples, upper_share
 
 
 def chance_of_refuting(n: int, lost: float, gained: float, target: float, risk: float, gains: bool = True) -> float:

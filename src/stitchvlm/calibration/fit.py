@@ -11,8 +11,9 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stitchvlm.calibration.paired import largest_sum, min_samples
+from stitchvlm.calibration.split import Draw
 from stitchvlm.errors import NoPromiseError
-from stitchvlm.exits.paired import largest_sum, min_samples
 
 Floats = NDArray[np.float64]
 
@@ -26,7 +27,7 @@ class Fit:
 
     Attributes:
         threshold: exit when the score is at least this.
-        n: questions it was fitted on.
+        n: questions it was fitted on, which are independent of each other.
         exits: share of them that exit.
         value: what the target speaks of, on these questions: mean loss, exit share, or mean seconds.
         promise: what holds for new questions, in a sentence.
@@ -73,13 +74,14 @@ def fit_loss(
     risk: float = 0.05,
     gains: bool = True,
     n_ways: int = 1,
+    draw: Draw = Draw(),  # noqa: B008 (it is frozen)
 ) -> Fit:
     """The lowest threshold whose mean loss against the reference is at most ``target``, wrongly so with probability ``risk``.
 
     Over the draw of these questions, P(true mean loss at the threshold > ``target``) <= ``risk``. Learn then Test
     (Angelopoulos, Bates, Candès, Jordan and Lei, arXiv 2110.01052), theorem 1 with fixed-sequence testing: the hypothesis "the
     loss is more than ``target``" is tested from the highest threshold down with the exact test of
-    :mod:`stitchvlm.exits.paired`, and the last one refuted before the first that stands is taken.
+    :mod:`stitchvlm.calibration.paired`, and the last one refuted before the first that stands is taken.
 
     Args:
         score: one exit score per question.
@@ -89,9 +91,11 @@ def fit_loss(
         gains: False where a loss of -1 cannot happen, as when agreement stands in for being right.
         n_ways: among how many ways of answering, each fitted to the same questions by a call of its own, one will be chosen. Every
             one is tested at ``risk / n_ways``, so that the promise holds whichever it is (Bonferroni).
+        draw: how the questions were drawn, for what is said of their number.
 
     Raises:
-        NoPromiseError: if no threshold at which anything exits can be promised; the message says how many questions could do.
+        NoPromiseError: if no threshold at which anything exits can be promised; the message says how many would have to be
+            recorded, those to set aside included.
         ValueError: if the target or the risk is out of its range.
     """
     scores, left, stayed = _same_length(score, exit_loss, stay_loss)
@@ -104,8 +108,8 @@ def fit_loss(
     asked = f"an accuracy loss of at most {target:g} at risk {risk:g}"
     if n < needed:
         raise NoPromiseError(
-            f"{asked} cannot be promised from {n:,} questions: it takes {needed:,} even if no answer changes; "
-            "record more, or allow a larger loss or risk"
+            f"{asked} cannot be promised from {draw.count(n)}: it takes {draw.count(needed)} even if no answer changes"
+            f"{_with_aside(draw, needed)}; record more, or allow a larger loss or risk"
         )
     n_exits, sums, n_nonzero = _paths(scores, left, stayed)
     chosen = -1
@@ -116,40 +120,49 @@ def fit_loss(
         chosen = place
     if chosen < 0 or n_exits[chosen] == 0:
         raise NoPromiseError(
-            f"{asked} cannot be promised from {n:,} questions: {_way_out(n_exits, sums, n_nonzero, target, level, n)}"
+            f"{asked} cannot be promised from {draw.count(n)}: "
+            + _way_out(n_exits, sums, n_nonzero, target, level, n, draw)
         )
     return Fit(
         threshold=float(THRESHOLDS[chosen]),
         n=n,
         exits=float(n_exits[chosen] / n),
         value=float(sums[chosen] / n),
-        promise=f"with probability {1 - risk:g} over the draw of the {n} questions it was fitted on, the mean loss on new "
-        f"questions of their kind is at most {target:g}",
+        promise=f"with probability {1 - risk:g} over the draw of what it was fitted on, {draw.count(n)}, the expected loss on "
+        f"{draw.new} of their kind is at most {target:g}",
         theorem="Learn then Test (arXiv 2110.01052), theorem 1, fixed-sequence testing with an exact paired test"
         + (f", at 1/{n_ways} of the risk for each of {n_ways} ways of answering" if n_ways > 1 else ""),
     )
 
 
-def fit_exits(score: ArrayLike, share: float) -> Fit:
+def fit_exits(score: ArrayLike, share: float, draw: Draw = Draw()) -> Fit:  # noqa: B008 (it is frozen)
     """The threshold at which new questions exit with probability ``share``, on average over the draw of these.
 
     The k-th highest of n scores, k = ceil((n + 1) share): a new score is as likely to take any of the n + 1 ranks, so it
     reaches the threshold with probability k / (n + 1) (Vovk, Gammerman and Shafer, 2005, chapter 2); ties exit too.
 
     Raises:
+        NoPromiseError: if fewer drafts than that may exit at all.
         ValueError: if the share is not in (0, 1].
     """
     scores = _same_length(score)[0]
     if not 0 < share <= 1:
         raise ValueError(f"a share of exits must lie in (0, 1], not {share}")
     n, rank = len(scores), math.ceil((len(scores) + 1) * share - 1e-9)
+    n_able = int((scores >= 0).sum())
+    if rank > n_able < n:
+        raise NoPromiseError(
+            f"a share of exits of {share:g} cannot be had: {n - n_able} of {n} drafts were cut short, which never exit; "
+            "ask for fewer exits, or record whole drafts"
+        )
     threshold = 0.0 if rank > n else float(np.sort(scores)[n - rank])
     return Fit(
         threshold=threshold,
         n=n,
         exits=float((scores >= threshold).mean()),
         value=float((scores >= threshold).mean()),
-        promise=f"a new question exits with probability {share:g} or more, on average over the draw of the {n} it was fitted on",
+        promise=f"{draw.new} of their kind exits with probability {share:g} or more, on average over the draw of what it was "
+        f"fitted on, {draw.count(n)}",
         theorem="ranks of exchangeable scores (Vovk, Gammerman and Shafer, 2005, chapter 2)",
     )
 
@@ -170,11 +183,11 @@ def fit_seconds(score: ArrayLike, small_seconds: ArrayLike, large_seconds: Array
     scores, small, large = _same_length(score, small_seconds, large_seconds)
     if not target > 0:
         raise ValueError(f"seconds per question must be more than 0, not {target}")
-    if small.mean() > target:
-        raise NoPromiseError(
-            f"{target:g} seconds per question cannot be met: the small model alone takes {small.mean():.3g}; give more"
-        )
-    candidates = np.append(1.0, np.unique(scores)[::-1])
+    least = float(small.mean() + large[scores < 0].sum() / len(scores))
+    if least > target:
+        alone = "the small model alone takes" if (scores >= 0).all() else "with every exit that may be it takes"
+        raise NoPromiseError(f"{target:g} seconds per question cannot be met: {alone} {least:.3g}; give more")
+    candidates = np.append(1.0, np.unique(scores[scores >= 0])[::-1])
     order = np.argsort(-scores, kind="stable")
     spared = np.append(0.0, np.cumsum(large[order]))[_n_reaching(scores, candidates)]
     means = small.mean() + (large.sum() - spared) / len(scores)
@@ -218,9 +231,15 @@ def _paths(
 
 
 def _way_out(
-    n_exits: NDArray[np.intp], sums: NDArray[np.int64], n_nonzero: NDArray[np.int64], target: float, risk: float, n: int
+    n_exits: NDArray[np.intp],
+    sums: NDArray[np.int64],
+    n_nonzero: NDArray[np.int64],
+    target: float,
+    risk: float,
+    n: int,
+    draw: Draw,
 ) -> str:
-    """What would help: about how many questions, if they are like these, for half of the exits that these would bear."""
+    """What would help: about how much to record, if they are like these, for half of the exits that these would bear."""
     good = np.flatnonzero((sums / n <= target) & (n_exits > 0))
     if not len(good):
         return "on these questions every threshold loses more than that, so more of them will not help; allow a larger loss"
@@ -233,7 +252,14 @@ def _way_out(
     errors = 1.15 * NormalDist().inv_cdf(1 - risk)
     count = math.ceil(max(n + 1, errors**2 * n_nonzero[half] / n / margin**2))
     digits = 10 ** max(0, len(str(count)) - 2)
+    count = math.ceil(count / digits) * digits
     return (
-        f"about {math.ceil(count / digits) * digits:,} would do for {n_exits[half] / n:.0%} of exits if they are like these; "
-        "record more, or allow a larger loss or risk"
+        f"about {draw.count(count)} would do for {n_exits[half] / n:.0%} of exits if they are like these"
+        f"{_with_aside(draw, count)}; record more, or allow a larger loss or risk"
     )
+
+
+def _with_aside(draw: Draw, n_fitted: int) -> str:
+    """How many that is with those that are set aside, in words; nothing where none are."""
+    n = draw.n_recorded(n_fitted)
+    return f", and {n:,} {draw.unit}s with those set aside for the report" if n > n_fitted else ""

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from stitchvlm.calibration.fit import THRESHOLDS, fit_exits, fit_loss, fit_seconds, paired_losses
 from stitchvlm.errors import NoPromiseError
-from stitchvlm.exits.calibration import THRESHOLDS, fit_exits, fit_loss, fit_seconds, paired_losses
 
 N, REDRAWS = 2000, 1000
 NOBODY = 1e-9  # a share of false alarms of these tests that nobody will meet
@@ -132,7 +132,8 @@ def test_a_reference_counts_what_reduction_costs():
 def test_too_few_questions_are_refused_with_the_number_that_could_do():
     score, small, large = PAIRS["an easy task"].draw(np.random.default_rng(5), 300)
     with pytest.raises(
-        ValueError, match=r"at most 0.01 at risk 0.05 cannot be promised from 300 questions: it takes 430"
+        ValueError,
+        match=r"at most 0.01 at risk 0.05 cannot be promised from 300 questions: it takes 430 questions even",
     ):
         fit_loss(score, *paired_losses(small, large), 0.01)
 
@@ -141,7 +142,8 @@ def test_nothing_to_promise_says_about_how_many_questions_would_do():
     """All scores alike: 4 % of answers lost and 3.5 % gained could be within 1 %, but 800 questions cannot tell."""
     score, lost = np.full(800, 0.9), np.array([1] * 32 + [-1] * 28 + [0] * 740)
     with pytest.raises(
-        ValueError, match=r"from 800 questions: about 11,000 would do for 100% of exits if they are like"
+        ValueError,
+        match=r"from 800 questions: about 11,000 questions would do for 100% of exits if they are like these; record",
     ):
         fit_loss(score, lost, np.zeros(800), 0.01)
     assert fit_loss(np.full(12_000, 0.9), np.tile(lost, 15), np.zeros(12_000), 0.01).exits == 1.0
@@ -197,6 +199,13 @@ def test_a_draft_that_may_not_exit_does_not():
     """Cut drafts are given a score below every threshold."""
     fit = fit_loss([0.9] * 500 + [-1.0] * 500, [0] * 500 + [1] * 500, [0] * 1000, 0.02)
     assert fit.threshold == 0.0 and fit.exits == 0.5
+    scores = [0.9, 0.8, 0.7, -1.0]
+    assert fit_exits(scores, 0.6).threshold == 0.7, "the third of five ranks"
+    with pytest.raises(ValueError, match="1 of 4 drafts were cut short, which never exit; ask for fewer exits"):
+        fit_exits(scores, 0.8)
+    assert fit_seconds(scores, np.ones(4), np.full(4, 4.0), 2.0).exits == 0.75
+    with pytest.raises(ValueError, match="with every exit that may be it takes 2; give more"):
+        fit_seconds(scores, np.ones(4), np.full(4, 4.0), 1.9)
 
 
 def test_scores_that_are_no_numbers_are_refused():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stitchvlm.exits.ranking import aurc, auroc, bootstrap, cascade_area, exit_curve, reliability
+from stitchvlm.calibration.ranking import aurc, auroc, bootstrap, cascade_area, exit_curve, reliability
 
 
 def test_auroc_counts_pairs():
@@ -53,3 +53,10 @@ def test_reliability_bins_hold_about_as_many_each():
     bins = reliability(np.arange(10) / 10, [0] * 5 + [1] * 5, 2)
     assert bins == [(pytest.approx(0.2), 0.0, 5), (pytest.approx(0.7), 1.0, 5)]
     assert len(reliability([0.1, 0.2], [0, 1])) == 2
+
+
+def test_drafts_that_were_cut_short_are_not_among_exits():
+    """Scored below 0, as :data:`stitchvlm.exits.scores.CUT` says: the curve ends at the three that may exit."""
+    shares, accuracy = exit_curve([0.9, -1, 0.1, 0.5], [1, 1, 0, 0], [0, 0, 1, 1])
+    assert shares == pytest.approx([0, 1 / 4, 2 / 4, 3 / 4]) and accuracy == pytest.approx([2 / 4, 3 / 4, 2 / 4, 1 / 4])
+    assert reliability([0.9, -1, 0.1], [1, 1, 0], 5) == [(0.1, 0.0, 1), (0.9, 1.0, 1)] and reliability([-1], [1]) == []

@@ -1,0 +1,1 @@
+"""The statistics of fitted exits: plain functions over arrays, which know neither models nor files."""
