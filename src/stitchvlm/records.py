@@ -179,5 +179,7 @@ class Answer:
                 "average_retention": trace.average_retention,
                 "kept_per_layer": list(trace.kept_per_layer),
             },
+            "tiles": {"all": trace.n_tiles, "encoded": trace.n_tiles_encoded},
+            "proposed": {"tokens": trace.n_proposed, "accepted": trace.n_accepted},
             "seconds": trace.seconds,
         }

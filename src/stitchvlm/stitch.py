@@ -59,6 +59,8 @@ class Stitch:
         max_tiles: int | None = None,
         sampling: Sampling | None = None,
         score_drafts: bool = False,
+        reuse_drafts: bool = True,
+        speculate: int = 0,
         trace: bool = False,
     ) -> "Stitch":
         """Load both models; without ``small`` and ``large`` the embedded pair.
@@ -82,6 +84,9 @@ class Stitch:
             max_tiles: most tiles per picture.
             sampling: how answers are generated; None takes at most 64 tokens, greedily.
             score_drafts: compute the exit scores of every draft, also where the policy never exits.
+            reuse_drafts: let the large model verify the small one's draft in its prefill and go on from where it disagrees. Greedy
+                answers are the same, token for token; where sums are rounded (bf16, fp16) near-ties may fall the other way.
+            speculate: how many tokens the small model guesses after each round of the large one, for long answers; 0 for none.
             trace: wait for the device between stages, so that the seconds of each are exact.
 
         Raises:
@@ -100,6 +105,8 @@ class Stitch:
             raise ValueError(
                 f"guide_tokens cuts drafts short, and with {reducer.name} they are the answers: leave it out"
             )
+        if speculate < 0:
+            raise ValueError(f"speculate must be a number of tokens, or 0 for none, not {speculate}")
         schedule = _schedule(reducer, parse_keep(keep), layer)
         dtype, sampling = parse_dtype(dtype), sampling or Sampling()
         if device_map is None:
@@ -121,6 +128,8 @@ class Stitch:
             first_query=first_query,
             max_tiles=max_tiles,
             score_drafts=score_drafts,
+            reuse_drafts=reuse_drafts,
+            speculate=speculate,
         )
         if cascade.needs_small:
             small_engine()

@@ -45,6 +45,10 @@ def answer_account(answer: Answer, policy: SmallEarlyExit) -> Group:
     if answer.trace.small_answer is not None:
         note = "" if answer.trace.draft_complete else "  (cut short by --guide-tokens: it can only guide)"
         account.add_row("draft", printable(answer.trace.small_answer + note))
+    if answer.trace.n_proposed:
+        account.add_row(
+            "reused", f"{answer.trace.n_accepted} tokens guessed right, {answer.trace.n_proposed} in the draft"
+        )
     if scores := _scores(answer):
         account.add_row("scores", scores)
     account.add_row("exit", policy.rule + (f": {policy.origin}" if policy.origin else ""))

@@ -34,6 +34,16 @@ def ask(
         int | None,
         typer.Option(metavar="N", help="Most tokens of the draft, for long answers.", rich_help_panel=options.ANSWER),
     ] = None,
+    reuse_drafts: options.ReuseDrafts = True,
+    speculate: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            rich_help_panel=options.ANSWER,
+            help="Tokens that the small model guesses after each round of the large one, for long answers.",
+        ),
+    ] = 0,
     max_new_tokens: options.MaxNewTokens = 64,
     system: Annotated[
         str | None, typer.Option(metavar="TEXT", help="System message.", rich_help_panel=options.ANSWER)
@@ -82,6 +92,8 @@ def ask(
         max_tiles=max_tiles,
         sampling=Sampling(max_new_tokens, temperature=temperature, seed=seed),
         score_drafts=True,
+        reuse_drafts=reuse_drafts,
+        speculate=speculate,
         trace=True,
     )
     answer = _streamed(vlm, asked) if stream else vlm.answer([asked])[0]

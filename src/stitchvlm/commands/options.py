@@ -67,6 +67,14 @@ Exit = Annotated[
         "Default: the embedded pair's own with the settings that it was fitted for, else never.",
     ),
 ]
+ReuseDrafts = Annotated[
+    bool,
+    typer.Option(
+        "--reuse-drafts/--no-reuse-drafts",
+        rich_help_panel=ANSWER,
+        help="The large model verifies the draft in its prefill: the same greedy answer, sooner.",
+    ),
+]
 MaxNewTokens = Annotated[int, typer.Option(rich_help_panel=ANSWER, metavar="N", help="Most tokens of an answer.")]
 MaxTiles = Annotated[
     int | None,

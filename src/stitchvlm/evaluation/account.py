@@ -173,7 +173,11 @@ class Accountant:
         count, trace = self._large_count, large.answer.trace
         assert trace.layout is not None, "a large answer tells where its tokens sat"
         n_text, kept = trace.layout.n_tokens - trace.layout.n_visual, trace.kept_per_layer
-        total = count.vision(large.inputs) + count.prefill(n_text, kept) + count.decode(n_text, kept, large.decoded[-1])
+        seen = trace.n_tiles_encoded / trace.n_tiles if trace.n_tiles else 1.0
+        n_proposed, n_accepted = trace.n_proposed, trace.n_accepted
+        total = count.vision(large.inputs) * seen
+        total += count.prefill(n_text + n_proposed, kept, n_logits=1 + n_proposed)
+        total += count.decode(n_text + n_accepted, kept, large.decoded[-1] - n_accepted)
         full = [trace.layout.n_visual] * len(kept)
         for n_answer in large.decoded[:-1]:
             total += count.prefill(n_text, full) + count.decode(n_text, full, n_answer)

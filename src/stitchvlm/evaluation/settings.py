@@ -28,6 +28,7 @@ class RunSettings:
         method: a method's name; ``none`` is short for ``large-alone``, ``small`` for ``small-alone``.
         exit: None is the embedded pair's own threshold where a guide works, else ``never``.
         both: also ask the model that was spared.
+        reuse_drafts: let the large model verify the draft where the row has one.
         options: of the method, by the names of its fields.
     """
 
@@ -42,6 +43,7 @@ class RunSettings:
     max_new_tokens: int = 64
     seed: int = 0
     both: bool = True
+    reuse_drafts: bool = True
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -50,7 +52,8 @@ class RunSettings:
         if self.way_label in (SMALL_ALONE, LARGE_ALONE):
             return self.way_label
         layer = "" if self.layer is None else f" from layer {self.layer}"
-        return f"{self.way_label} {parse_keep(self.keep) * 100:g}%{layer}{self.exit_label}"
+        anew = "" if self.reuse_drafts else ", decoded anew"
+        return f"{self.way_label} {parse_keep(self.keep) * 100:g}%{layer}{self.exit_label}{anew}"
 
     @property
     def way_label(self) -> str:

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from transformers.generation.streamers import BaseStreamer
 
-from stitchvlm.engine import Engine, Generated, Prefilled
+from stitchvlm.engine import Engine
 from stitchvlm.families.base import VLM, Inputs, Prompt
+from stitchvlm.passes import Generated, Plan, Prefilled
 from stitchvlm.records import Question
 from stitchvlm.sampling import Sampling
 from stitchvlm.timing import wait_for_devices
@@ -72,10 +73,20 @@ class SharedEngine(Engine):
         key = ("prepare", *map(id, questions), *settings)
         return self._once(key, tuple(questions), lambda: super(SharedEngine, self).prepare(questions, *settings))
 
-    def embed(self, inputs: Inputs, show_vision: bool = False) -> Prompt:
-        key = ("encode", id(inputs), show_vision)
+    def embed(self, inputs: Inputs, show_vision: bool = False, plan: Plan | None = None) -> Prompt:
+        key = ("encode", id(inputs), show_vision, self._encoded(inputs, plan))
         self.last_inputs = inputs
-        return self._once(key, inputs, lambda: super(SharedEngine, self).embed(inputs, show_vision))
+        return self._once(key, inputs, lambda: super(SharedEngine, self).embed(inputs, show_vision, plan))
+
+    def _encoded(self, inputs: Inputs, plan: Plan | None) -> tuple[tuple[int, ...], ...] | None:
+        """Per question the visual tokens that will be there; None where nothing is left out, so that such rows share."""
+        if plan is None or plan.foreseen is None:
+            return None
+        rows = zip(inputs.layouts, plan.foreseen.kept, strict=True)
+        present = [self.vlm.family.encoded_with(layout, kept) for layout, kept in rows]
+        if all(len(there) == layout.n_visual for there, layout in zip(present, inputs.layouts, strict=True)):
+            return None
+        return tuple(tuple(there.tolist()) for there in present)
 
     def decode(self, prefilled: Prefilled, sampling: Sampling, *args: Any, **options: Any) -> Generated:
         generated = super().decode(prefilled, sampling, *args, **options)

@@ -154,7 +154,8 @@ class Study:
     def _row(self, name: str, settings: RunSettings, depth: int) -> Row:
         method, schedule, exit = settings.way(), settings.schedule(), settings.policy()
         check_steps(method, schedule(depth), depth)
-        return Row(name, settings, replace(self._base, method=method, schedule=schedule, exit=exit))
+        way = replace(self._base, method=method, schedule=schedule, exit=exit, reuse_drafts=settings.reuse_drafts)
+        return Row(name, settings, way)
 
     def _record(self, sample: Sample, question: Question, row: Row, live: bool) -> Record:
         small = verdict = large = None
@@ -195,8 +196,8 @@ class Study:
         large, watch = self.large(), Stopwatch(synchronize=True)
         large.take_saved()
         large.take_decoded()
-        guides = None if small is None else [small.result.drafts[0].guide]
-        (answer,) = row.cascade.reply([question], self.sampling, guides, None, watch)
+        draft = small.result if small is not None and row.cascade.needs_small else None
+        (answer,) = row.cascade.reply([question], self.sampling, draft, None, watch)
         assert large.last_inputs is not None, "it has just answered"
         reply = LargeReply(answer, large.last_inputs, large.take_decoded())
         return Timed(reply, _stages(watch, "large", large.take_saved()))

@@ -214,7 +214,7 @@ def find_studies(folder: Path) -> list[StudyTable]:
 
 def settings_of(settings: Mapping[str, Any]) -> RunSettings:
     """The way of answering that a file of results names, for its labels; models and limits are left out."""
-    named = ("keep", "layer", "method", "exit", "options")
+    named = ("keep", "layer", "method", "exit", "options", "reuse_drafts")
     return RunSettings(**{name: settings[name] for name in named if name in settings})
 
 
