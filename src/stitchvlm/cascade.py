@@ -181,7 +181,11 @@ class Cascade:
             assert small is not None, "needs_small says that the method wants its maps"
             guides = [draft.guide for draft in small.drafts]
             scores = [g.layout.resample(g.scores, onto=layout) for g, layout in zip(guides, layouts, strict=True)]
-        return large.foresee(Plan(schedule, self.method, scores, seeds), layouts)
+        n_keep = None
+        if schedule.mass is not None:
+            assert scores is not None, "only methods with a guide map go by its mass"
+            n_keep = tuple(schedule.mass.count(row) for row in scores)
+        return large.foresee(Plan(schedule, self.method, scores, seeds, n_keep), layouts)
 
     def _proposals(
         self, large: Engine, small: GuidePass | None, sampling: Sampling

@@ -21,6 +21,7 @@ class Plan:
 
     Attributes:
         seeds: one per row for methods that draw random numbers; None takes the rows' numbers.
+        n_keep: how many tokens of each row stay at the last step, where the guide map says that and not the schedule.
         foreseen: the first decision, where it was made before anything was encoded.
     """
 
@@ -28,6 +29,7 @@ class Plan:
     reducer: TokenReducer
     guide: Sequence[Float[Tensor, " _n_visual"]] | None = None
     seeds: Sequence[int] | None = None
+    n_keep: tuple[int, ...] | None = None
     foreseen: Reduction | None = None
 
     def steps(self, n_layers: int, layouts: Sequence[VisualLayout]) -> list[tuple[int, tuple[int, ...]]]:
@@ -39,7 +41,8 @@ class Plan:
         rows = [self.schedule.resolve(n_layers, layout.n_visual) for layout in layouts]
         for layer, _ in rows[0]:
             self.reducer.check_layer(layer)
-        return [(steps[0][0], tuple(n_keep for _, n_keep in steps)) for steps in zip(*rows, strict=True)]
+        steps = [(step[0][0], tuple(n_keep for _, n_keep in step)) for step in zip(*rows, strict=True)]
+        return steps if self.n_keep is None else [*steps[:-1], (steps[-1][0], self.n_keep)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,10 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
+from stitchvlm.adaptive import MassKeep
 from stitchvlm.errors import UnreachableError
+
+_EARLY = 0.05
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,12 @@ class Schedule:
 
     Attributes:
         picture: how the picture itself is shrunk before any layer; None leaves it as it is.
+        mass: how many tokens stay at the only step, where the guide map says that; the step's own share is the most.
     """
 
     steps: tuple[PruneStep, ...] = ()
     picture: Shrink | None = None
+    mass: MassKeep | None = None
 
     @classmethod
     def single(cls, keep: float, layer: int | float) -> "Schedule":
@@ -82,6 +87,11 @@ class Schedule:
             return cls()
         layer = int(n_layers * (1 - math.sqrt(1 - keep)))
         return cls.single(min(1.0, (keep * n_layers - layer) / (n_layers - layer)), layer)
+
+    @classmethod
+    def by_mass(cls, keep: MassKeep, layer: int | None = None) -> "Schedule":
+        """What the guide map says from ``layer`` on; None takes the depth at which the paper's 9 % begins."""
+        return cls((PruneStep(_EARLY if layer is None else layer, keep.ceiling),), mass=keep)
 
     @classmethod
     def shrunk(cls, keep: float, larger: bool = False) -> "Schedule":
@@ -171,16 +181,26 @@ def check_keep(keep: float) -> None:
         raise ValueError(f"keep must be a share in (0, 1], such as 0.09 or 9%, not {keep}")
 
 
-def parse_keep(text: str | float) -> float:
-    """Read a share written as ``0.09`` or ``9%``.
+def parse_keep(text: str | float | MassKeep) -> float | MassKeep:
+    """Read a share written as ``0.09`` or ``9%``, or an adaptive one as :meth:`~stitchvlm.adaptive.MassKeep.parse` does.
 
     Raises:
-        ValueError: if it is no number or not in (0, 1].
+        ValueError: if it is neither, or not in its range.
     """
+    if isinstance(text, MassKeep):
+        return text
     number = str(text).strip()
+    if "=" in number:
+        return MassKeep.parse(number)
     try:
         keep = float(number[:-1]) / 100 if number.endswith("%") else float(number)
     except ValueError:
-        raise ValueError(f"keep must be a share such as 0.09 or 9%, not {text!r}") from None
+        raise ValueError(f"keep must be a share such as 0.09 or 9%, or mass=0.95, not {text!r}") from None
     check_keep(keep)
     return keep
+
+
+def spell_keep(keep: str | float | MassKeep) -> float | str:
+    """A share as a number, an adaptive one as a text, so that both are the same however they were written."""
+    parsed = parse_keep(keep)
+    return str(parsed) if isinstance(parsed, MassKeep) else parsed

@@ -1,6 +1,6 @@
 """The front door: load a pair of models and ask them about pictures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -20,7 +20,7 @@ from stitchvlm.methods import LargeAlone, Method, TokenReducer, make_method
 from stitchvlm.questions import make_question
 from stitchvlm.records import Answer, Question
 from stitchvlm.sampling import Sampling
-from stitchvlm.schedule import Schedule, parse_keep
+from stitchvlm.schedule import Schedule, parse_keep, spell_keep
 from stitchvlm.timing import Stopwatch
 
 
@@ -69,7 +69,7 @@ class Stitch:
             small: hub id or folder of the guide; may be left out where only the large model is asked.
             large: hub id or folder of the model that answers; may be left out where only the small one is asked.
             keep: the share of visual tokens that stays, averaged over the large model's layers; with ``layer`` given, the
-                share that stays from that layer on.
+                share that stays from that layer on. ``"mass=0.95"`` keeps as many as hold that share of the guide map.
             layer: decoder layer (from 0) before which tokens leave.
             method: name of a method, or a method object with options of its own; None is the large model alone.
             exit: a threshold in [0, 1], ``"never"``, ``"always"``, a file of ``stitch calibrate`` or a policy. None takes the
@@ -107,14 +107,14 @@ class Stitch:
             )
         if speculate < 0:
             raise ValueError(f"speculate must be a number of tokens, or 0 for none, not {speculate}")
-        schedule = _schedule(reducer, parse_keep(keep), layer)
+        schedule = reducer.scheduler(parse_keep(keep), layer)
         dtype, sampling = parse_dtype(dtype), sampling or Sampling()
         if device_map is None:
             usable_device(device)
         depth = text_layers(check_checkpoint(large, reducer))
         check_steps(reducer, schedule(depth), depth)
         check_checkpoint(small)
-        way = partial(way_in_use, small, large, reducer, parse_keep(keep), layer, max_tiles)
+        way = partial(way_in_use, small, large, reducer, spell_keep(keep), layer, max_tiles)
         policy = within(policy, lambda: way(dtype, guide_tokens, first_query) | sampling_in_use(sampling))
         small_engine = cache(lambda: Engine(load_vlm(small, dtype, small_device or device)))
         large_engine = cache(lambda: Engine(load_vlm(large, dtype, device, device_map)))
@@ -187,16 +187,6 @@ class Stitch:
             a pass whose ``drafts[0].guide.scores`` holds one importance per visual token and ``drafts[0].text`` the draft.
         """
         return self.cascade.look([make_question(question, image, system)], self.sampling, Stopwatch(self._trace))
-
-
-def _schedule(method: Method, keep: float, layer: int | None) -> Callable[[int], Schedule]:
-    """The method's own way to an average, or the share that is kept from a given layer on."""
-    if layer is None:
-        return partial(method.schedule, keep)
-    if layer < 0:
-        raise ValueError(f"layer must be 0 or more, not {layer}")
-    literal = method.schedule_at(keep, layer)
-    return lambda n_layers: literal
 
 
 def check_steps(method: Method, schedule: Schedule, n_layers: int) -> None:

@@ -157,10 +157,11 @@ class Comparison:
 
     def _gallery(self, study: Study, paths: Mapping[str, Path], out: Path, notice: Notice) -> list[dict[str, Any]]:
         """Of the guided row that keeps least and never exits."""
+        rows = {label: settings.resolve() for label, settings in self.rows.items() if settings.method == "guided"}
         guided = [
-            (settings.resolve().keep, label)
-            for label, settings in self.rows.items()
-            if settings.method == "guided" and settings.resolve().exit == "never"
+            (settings.keep, label)
+            for label, settings in rows.items()
+            if settings.exit == "never" and isinstance(settings.keep, float)
         ]
         if not guided or not self.extras.n_gallery:
             return []

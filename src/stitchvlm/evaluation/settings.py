@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from typing import Any
 
+from stitchvlm.adaptive import MassKeep
 from stitchvlm.defaults import default_exit, within
 from stitchvlm.exits import CalibratedExit, SmallEarlyExit, parse_exit
 from stitchvlm.exits.bound import sampling_in_use, way_in_use
@@ -14,7 +14,7 @@ from stitchvlm.methods.alone import SmallAlone
 from stitchvlm.methods.options import check_layer_once, read_options
 from stitchvlm.models import pair_path
 from stitchvlm.sampling import Sampling
-from stitchvlm.schedule import Schedule, parse_keep
+from stitchvlm.schedule import Schedule, parse_keep, spell_keep
 
 SMALL_ALONE, LARGE_ALONE = SmallAlone.name, LargeAlone.name
 
@@ -53,7 +53,9 @@ class RunSettings:
             return self.way_label
         layer = "" if self.layer is None else f" from layer {self.layer}"
         anew = "" if self.reuse_drafts else ", decoded anew"
-        return f"{self.way_label} {parse_keep(self.keep) * 100:g}%{layer}{self.exit_label}{anew}"
+        keep = parse_keep(self.keep)
+        share = str(keep) if isinstance(keep, MassKeep) else f"{keep * 100:g}%"
+        return f"{self.way_label} {share}{layer}{self.exit_label}{anew}"
 
     @property
     def way_label(self) -> str:
@@ -85,7 +87,7 @@ class RunSettings:
             large = small  # fills the place, and is never loaded
         if small is None or large is None:
             raise ValueError("give both --small and --large, or neither for the embedded pair")
-        resolved = replace(self, small=small, large=large, keep=parse_keep(self.keep), method=method)
+        resolved = replace(self, small=small, large=large, keep=spell_keep(self.keep), method=method)
         if exit is None:
             exit = within(default_exit(embedded=self.small is None and self.large is None), resolved._in_use).spelling
         elif not isinstance(parse_exit(exit), CalibratedExit):
@@ -120,18 +122,12 @@ class RunSettings:
         Raises:
             ValueError: if the method does not work at one layer, and one is given, or it is given twice.
         """
-        keep, method = parse_keep(self.keep), self.way()
         check_layer_once(self.options, self.layer)
-        if self.layer is None:
-            return partial(method.schedule, keep)
-        if self.layer < 0:
-            raise ValueError(f"layer must be 0 or more, not {self.layer}")
-        literal = method.schedule_at(keep, self.layer)
-        return lambda n_layers: literal
+        return self.way().scheduler(parse_keep(self.keep), self.layer)
 
     def _in_use(self) -> dict[str, Any]:
         """What a fitted exit must have been fitted for; of resolved settings."""
-        way = (str(self.small), str(self.large), self.way(), parse_keep(self.keep), self.layer, self.max_tiles)
+        way = (str(self.small), str(self.large), self.way(), spell_keep(self.keep), self.layer, self.max_tiles)
         return way_in_use(*way, self.dtype) | sampling_in_use(Sampling(self.max_new_tokens))
 
     def _models(self) -> dict[str, str]:

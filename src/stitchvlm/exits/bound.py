@@ -25,7 +25,7 @@ def way_in_use(
     small: str,
     large: str,
     method: Method,
-    keep: float,
+    keep: float | str,
     layer: int | None,
     max_tiles: int | None,
     dtype: torch.dtype | str | None,

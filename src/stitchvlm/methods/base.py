@@ -1,14 +1,16 @@
 """What a method of visual-token reduction is: it looks at evidence and says which tokens stay."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from stitchvlm.adaptive import MassKeep
 from stitchvlm.layout import VisualLayout
 from stitchvlm.maps import MapForm
 from stitchvlm.reduction import Reduction
@@ -88,6 +90,30 @@ class Method(ABC):
     paper: ClassVar[str]
     needs: ClassVar[frozenset[Evidence]] = frozenset()
     asks_large: ClassVar[bool] = True
+
+    def scheduler(self, keep: float | MassKeep, layer: int | None = None) -> Callable[[int], Schedule]:
+        """For a large model of so many layers, when tokens leave and how many stay.
+
+        Args:
+            keep: the share that stays on average, or from ``layer`` on, or as the guide map says.
+            layer: before which layer tokens leave, for a user who names it.
+
+        Raises:
+            ValueError: if the method does not work at one layer and one is given, or has no guide map and is to go by it.
+        """
+        if layer is not None and layer < 0:
+            raise ValueError(f"layer must be 0 or more, not {layer}")
+        if isinstance(keep, MassKeep):
+            if Evidence.GUIDE_MAP not in self.needs:
+                raise ValueError(
+                    f"{self.name} has no guide map to take --keep {keep} from: use guided, or give a share"
+                )
+            by_mass = Schedule.by_mass(keep, layer)
+            return lambda n_layers: by_mass
+        if layer is None:
+            return partial(self.schedule, keep)
+        literal = self.schedule_at(keep, layer)
+        return lambda n_layers: literal
 
     @abstractmethod
     def schedule(self, keep: float, n_layers: int) -> Schedule:
