@@ -68,6 +68,20 @@ def test_a_draft_with_a_placeholder_is_not_fed(pair):  # noqa: F811
     assert proposals([draft], vlm, vlm, 9) == [[]]
 
 
+def test_a_picture_is_cut_once_for_models_that_cut_alike(pair, monkeypatch):  # noqa: F811
+    vlm = stitch(pair, exit="never")
+    cut = []
+    processor = type(vlm.cascade.large().vlm.image_processor)
+    call = processor.__call__
+    monkeypatch.setattr(processor, "__call__", lambda self, *a, **named: cut.append(1) or call(self, *a, **named))
+    together = vlm.answer(QUESTIONS[:2])
+    assert len(cut) == 3  # one picture and two
+    vlm.cascade.small().vlm.image_processor.image_mean = [0.4, 0.4, 0.4]
+    vlm.answer(QUESTIONS[:2])
+    assert len(cut) == 9  # both models cut for themselves now
+    assert [a.trace.n_visual for a in together] == [20, 24]
+
+
 def test_fewer_than_no_guesses_are_refused(pair):  # noqa: F811
     with pytest.raises(ValueError, match="speculate must be a number of tokens"):
         stitch(pair, speculate=-1)

@@ -8,6 +8,7 @@ from transformers.generation.streamers import BaseStreamer
 from stitchvlm.answers import large_answers, small_answer, with_draft
 from stitchvlm.engine import Engine
 from stitchvlm.exits import ExitPolicy
+from stitchvlm.families.base import CutPictures
 from stitchvlm.guide import FirstQuery, GuidePass, run_guide
 from stitchvlm.layout import VisualLayout
 from stitchvlm.maps import MapForm
@@ -70,11 +71,11 @@ class Cascade:
         The ``streamer`` hears a draft that exits at once when that is known, which for one question to the small model alone
         is from the first token on.
         """
-        watch = watch or Stopwatch()
+        watch, cut = watch or Stopwatch(), CutPictures()
         if not self.needs_small:
             return self.reply(questions, sampling, None, streamer, watch)
         live = streamer if not self.method.asks_large and len(questions) == 1 else None
-        small = self.look(questions, sampling, watch, self._reads_maps, live)
+        small = self.look(questions, sampling, watch, self._reads_maps, live, cut)
         judged = self.judge(small, watch) if self._judges else [None] * len(questions)
         answers: dict[int, Answer] = {}
         for row, (draft, verdict) in enumerate(zip(small.drafts, judged, strict=True)):
@@ -85,7 +86,8 @@ class Cascade:
                 answers[row] = small_answer(draft, small.prompt.layouts[row], verdict, seconds)
         unsure = [row for row in range(len(questions)) if row not in answers]
         if unsure:
-            replies = self.reply([questions[row] for row in unsure], sampling, small.rows(unsure), streamer, watch)
+            asked = [questions[row] for row in unsure]
+            replies = self.reply(asked, sampling, small.rows(unsure), streamer, watch, cut)
             for row, reply in zip(unsure, replies, strict=True):
                 answers[row] = with_draft(reply, small.drafts[row], judged[row])
         return [answers[row] for row in range(len(questions))]
@@ -109,12 +111,13 @@ class Cascade:
         watch: Stopwatch,
         with_maps: bool = True,
         streamer: BaseStreamer | None = None,
+        cut: CutPictures | None = None,
     ) -> GuidePass:
         """The small model's drafts, with guide maps unless nobody reads them; the ``streamer`` hears a draft that will stand."""
         with watch.stage("small_load"):
             small = self.small()
         with watch.stage("small_prepare"):
-            inputs = small.prepare(questions, self.max_tiles)
+            inputs = small.prepare(questions, self.max_tiles, cut=cut)
             small.check_context(inputs.layouts, sampling)
         with watch.stage("small_encode"):
             prompt = small.embed(inputs)
@@ -134,6 +137,7 @@ class Cascade:
         small: GuidePass | None,
         streamer: BaseStreamer | None,
         watch: Stopwatch,
+        cut: CutPictures | None = None,
     ) -> list[Answer]:
         """The large model's answers, its visual tokens reduced as the method and the schedule say, drafts verified on the way.
 
@@ -144,7 +148,7 @@ class Cascade:
             large = self.large()
         with watch.stage("large_prepare"):
             schedule = self.schedule(large.n_layers)
-            inputs = large.prepare(questions, self.max_tiles, schedule.picture)
+            inputs = large.prepare(questions, self.max_tiles, schedule.picture, cut)
             large.check_context(inputs.layouts, sampling)
             seeds = [question_seed(sampling.seed, question) for question in questions]
             plan = self._plan(large, schedule, inputs.layouts, small, seeds)

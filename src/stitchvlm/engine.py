@@ -15,7 +15,7 @@ from transformers.generation.streamers import BaseStreamer
 from stitchvlm.attention import AttentionTap
 from stitchvlm.decoding import Decoding, LayerSpan, answer_stream, span_masks
 from stitchvlm.evidence import check_collected, collect, listener
-from stitchvlm.families.base import VLM, Inputs, Prompt
+from stitchvlm.families.base import VLM, CutPictures, Inputs, Prompt
 from stitchvlm.layout import VisualLayout
 from stitchvlm.methods.base import Evidence, ReductionView
 from stitchvlm.passes import Generated, Plan, Prefilled
@@ -40,9 +40,15 @@ class Engine:
     def n_layers(self) -> int:
         return len(self.decoder.layers)
 
-    def prepare(self, questions: Sequence[Question], max_tiles: int | None = None, to: Shrink | None = None) -> Inputs:
-        """Questions to token ids, tiles and layouts, every picture shrunk as ``to`` says."""
-        return self.vlm.family.prepare(self.vlm, questions, max_tiles, to)
+    def prepare(
+        self,
+        questions: Sequence[Question],
+        max_tiles: int | None = None,
+        to: Shrink | None = None,
+        cut: CutPictures | None = None,
+    ) -> Inputs:
+        """Questions to token ids, tiles and layouts, pictures shrunk as ``to`` says, and ``cut`` once for models that cut alike."""
+        return self.vlm.family.prepare(self.vlm, questions, max_tiles, to, cut)
 
     def foresee(self, plan: Plan, layouts: Sequence[VisualLayout]) -> Plan:
         """The plan with its first decision made, where nothing of this model has to be seen for it and it spares any encoding.

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 from transformers.generation.streamers import BaseStreamer
 
 from stitchvlm.engine import Engine
-from stitchvlm.families.base import VLM, Inputs, Prompt
+from stitchvlm.families.base import VLM, CutPictures, Inputs, Prompt
 from stitchvlm.passes import Generated, Plan, Prefilled
 from stitchvlm.records import Question
 from stitchvlm.sampling import Sampling
+from stitchvlm.schedule import Shrink
 from stitchvlm.timing import wait_for_devices
 
 Result = TypeVar("Result")
@@ -69,9 +70,17 @@ class SharedEngine(Engine):
         finally:
             self._sharing = True
 
-    def prepare(self, questions: Sequence[Question], *settings: Any) -> Inputs:
-        key = ("prepare", *map(id, questions), *settings)
-        return self._once(key, tuple(questions), lambda: super(SharedEngine, self).prepare(questions, *settings))
+    def prepare(
+        self,
+        questions: Sequence[Question],
+        max_tiles: int | None = None,
+        to: Shrink | None = None,
+        cut: CutPictures | None = None,
+    ) -> Inputs:
+        key = ("prepare", *map(id, questions), max_tiles, to)
+        return self._once(
+            key, tuple(questions), lambda: super(SharedEngine, self).prepare(questions, max_tiles, to, cut)
+        )
 
     def embed(self, inputs: Inputs, show_vision: bool = False, plan: Plan | None = None) -> Prompt:
         key = ("encode", id(inputs), show_vision, self._encoded(inputs, plan))

@@ -53,6 +53,10 @@ class VLM:
         return 0 if pad_id is None else pad_id
 
 
+CutPictures = dict[tuple, Float[Tensor, "_tiles 3 _height _width"]]
+"""Tiles of pictures, by the picture and by all that decides how it is cut, so that models that cut alike do it once."""
+
+
 @dataclass(frozen=True, eq=False)
 class Inputs:
     """A batch of questions as numbers, still on the CPU.
@@ -183,11 +187,17 @@ class Family(ABC):
 
     @abstractmethod
     def prepare(
-        self, vlm: VLM, questions: Sequence[Question], max_tiles: int | None, to: Shrink | None = None
+        self,
+        vlm: VLM,
+        questions: Sequence[Question],
+        max_tiles: int | None,
+        to: Shrink | None = None,
+        cut: CutPictures | None = None,
     ) -> Inputs:
         """Questions to numbers.
 
         Args:
+            cut: pictures that were cut already, for this model or another one, to be used and added to.
             max_tiles: bounds the tiles per picture; None takes the checkpoint's own bound.
             to: how small each picture is made; one visual token is the least.
         """

@@ -13,7 +13,7 @@ from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optim
 
 from stitchvlm.attention import TAPPED_SDPA, register_tapped_attention
 from stitchvlm.families import internvl2_checkpoint as internvl2
-from stitchvlm.families.base import VLM, Decoder, Family, Inputs, Prompt, assemble_prompt, decoder_windows
+from stitchvlm.families.base import VLM, CutPictures, Decoder, Family, Inputs, Prompt, assemble_prompt, decoder_windows
 from stitchvlm.families.checkpoint import load_weights, read_json, stop_token_ids
 from stitchvlm.families.tiles import Cut, cut_layout, shrink
 from stitchvlm.layout import VisualLayout
@@ -50,9 +50,14 @@ class InternVL(Family):
         return VLM(source, self, tap_language_model(model), tokenizer, image_processor, stops, placeholder_id)
 
     def prepare(
-        self, vlm: VLM, questions: Sequence[Question], max_tiles: int | None, to: Shrink | None = None
+        self,
+        vlm: VLM,
+        questions: Sequence[Question],
+        max_tiles: int | None,
+        to: Shrink | None = None,
+        cut: CutPictures | None = None,
     ) -> Inputs:
-        rows = [self._prepare_one(vlm, question, max_tiles, to) for question in questions]
+        rows = [self._prepare_one(vlm, question, max_tiles, to, {} if cut is None else cut) for question in questions]
         tiles = groupby((tiles for row in rows for tiles in row.tiles), key=lambda tiles: tiles.shape[1:])
         return Inputs(
             token_ids=tuple(row.token_ids[0] for row in rows),
@@ -109,7 +114,9 @@ class InternVL(Family):
             max_positions=config.max_position_embeddings,
         )
 
-    def _prepare_one(self, vlm: VLM, question: Question, max_tiles: int | None, to: Shrink | None) -> Inputs:
+    def _prepare_one(
+        self, vlm: VLM, question: Question, max_tiles: int | None, to: Shrink | None, already: CutPictures
+    ) -> Inputs:
         """One question as a batch of one; its pictures' tiles may be of different sizes."""
         tokenizer, messages = vlm.tokenizer, question.as_messages()
         image_tokens = (tokenizer.start_image_token, tokenizer.context_image_token, tokenizer.end_image_token)
@@ -135,7 +142,7 @@ class InternVL(Family):
         sizes = tuple(image.size for image in question.images)
         return Inputs(
             token_ids=(ids,),
-            tiles=tuple(_tiles(vlm, image, cut) for image, cut in zip(question.images, cuts, strict=True)),
+            tiles=tuple(_tiles(vlm, image, cut, already) for image, cut in zip(question.images, cuts, strict=True)),
             layouts=(cut_layout(index, cuts, sizes, n_tokens=len(ids)),),
             n_unshrunk=(sum(cut.n_visual for cut in unshrunk),),
         )
@@ -151,17 +158,20 @@ def _cut(vlm: VLM, size: tuple[int, int], most: int) -> Cut:
     return Cut(columns, rows, _tokens_along_a_tile(vlm))
 
 
-def _tiles(vlm: VLM, image: Image, cut: Cut) -> Float[Tensor, "tiles 3 height width"]:
+def _tiles(vlm: VLM, image: Image, cut: Cut, already: CutPictures) -> Float[Tensor, "tiles 3 height width"]:
     """A picture as the vision encoder sees it. Both bounds are the same, so that the grid does not depend on the tiles' size."""
     pixels = vlm.image_processor.size["height"] * cut.side // _tokens_along_a_tile(vlm)
-    return vlm.image_processor(
-        [image],
-        crop_to_patches=True,
-        min_patches=cut.columns * cut.rows,
-        max_patches=cut.columns * cut.rows,
-        size={"height": pixels, "width": pixels},
-        return_tensors="pt",
-    )["pixel_values"]
+    key = (id(image), pixels, cut.columns, cut.rows, vlm.image_processor.to_json_string())
+    if key not in already:
+        already[key] = vlm.image_processor(
+            [image],
+            crop_to_patches=True,
+            min_patches=cut.columns * cut.rows,
+            max_patches=cut.columns * cut.rows,
+            size={"height": pixels, "width": pixels},
+            return_tensors="pt",
+        )["pixel_values"]
+    return already[key]
 
 
 def _encoded_tiles(
