@@ -79,7 +79,7 @@ def test_a_picture_is_cut_once_for_models_that_cut_alike(pair, monkeypatch):  # 
     vlm.cascade.small().vlm.image_processor.image_mean = [0.4, 0.4, 0.4]
     vlm.answer(QUESTIONS[:2])
     assert len(cut) == 9  # both models cut for themselves now
-    assert [a.trace.n_visual for a in together] == [20, 24]
+    assert [a.trace.n_visual for a in together] == [20, 20]
 
 
 def test_fewer_than_no_guesses_are_refused(pair):  # noqa: F811

@@ -8,7 +8,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from stitchvlm import Stitch, make_question
 from stitchvlm.attention import AttentionTap
-from stitchvlm.engine import Engine
+from stitchvlm.decoding import Decoding
 from stitchvlm.sampling import Sampling
 from stitchvlm.timing import Stopwatch
 
@@ -73,13 +73,13 @@ class Order(BaseStreamer):
 
 @pytest.fixture
 def order(monkeypatch) -> Order:
-    listener, step = Order(), Engine._step
+    listener, step = Order(), Decoding.feed
 
     def counted(*arguments):
         listener.n_steps += 1
         return step(*arguments)
 
-    monkeypatch.setattr(Engine, "_step", counted)
+    monkeypatch.setattr(Decoding, "feed", counted)
     return listener
 
 
