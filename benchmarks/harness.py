@@ -101,7 +101,7 @@ def write_result(path: Path, result: dict) -> None:
 def drawn_questions(folder: Path, questions: int, seed: str) -> list[Sample]:
     """Questions about pictures that no test or training uses, drawn into ``folder`` where they are not there yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    archive = folder / "validation.zip"
+    archive = folder / f"{seed}-{questions}.zip"
     if not archive.exists():
         write_split(archive, questions, find_fonts(), seed)
     return load_scenes(archive)
