@@ -41,15 +41,19 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=2000)
     parser.add_argument("--target", type=Target.parse, default=Target("accuracy-loss", 0.01))
     parser.add_argument("--folder", type=Path, default=Path("results-local/exit"))
+    parser.add_argument("--seed", default=SEED, help="of the pictures")
+    parser.add_argument("--only-record", action="store_true", help="write no exit.json")
     options = parser.parse_args()
-    drawn = drawn_questions(options.folder, QUESTIONS_A_PICTURE * options.pictures, SEED)
+    drawn = drawn_questions(options.folder, QUESTIONS_A_PICTURE * options.pictures, options.seed)
     samples, settings = one_of_each_picture(drawn)[: options.pictures], RunSettings(exit="never")
-    lines = options.folder / "lines.jsonl"
-    with ResultFile(lines, settings.identity(SEED)) as results:
+    lines = options.folder / f"{options.seed}.jsonl"
+    with ResultFile(lines, settings.identity(options.seed)) as results:
         study = Study({"guided": settings}, "cpu")
         for number, _ in enumerate(study.run(samples, {"guided": results})):
             if number % 100 == 0:
                 print(f"{len(results.records)} of {len(samples)}", flush=True)
+    if options.only_record:
+        return
     calibrate([Recorded.read(lines)], options.target, score=SCORE).calibration.write(EXIT_FILE)
     print(EXIT_FILE.read_text(encoding="utf-8"))
 

@@ -1,7 +1,10 @@
 """Which exit score ranks answers best, on recorded questions that both models answered.
 
     stitch eval TASK --exit never --out both.jsonl
-    python benchmarks/exit_scores.py both.jsonl --out results/exit_scores.json
+    python benchmarks/exit_scores.py both.jsonl --out scores.json
+
+Checked in are two results of the embedded pair, on the pictures that ``calibrate_pair.py --only-record --seed exit-validation-0``
+and the same with ``exit-validation-1`` record.
 
 For every score: the chance that a right draft outscores a wrong one (AUROC), the area under its risk-coverage curve (AURC,
 lower is better), the accuracy of small and large model together averaged over all shares of exits, and the curve itself. Intervals
@@ -9,13 +12,13 @@ are 95 % over a bootstrap of the pictures; differences to the paper's score are 
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+from harness import write_result
 
 from stitchvlm.calibration.ranking import aurc, auroc, bootstrap, cascade_area, exit_curve
 from stitchvlm.evaluation.recorded import Recorded
@@ -87,8 +90,9 @@ def main() -> None:
             "n": len(recorded),
             "draws": options.draws,
             "settings": recorded.settings,
+            "scores": scores,
         }
-        options.out.write_text(json.dumps(content | {"scores": scores}, indent=1) + "\n")
+        write_result(options.out, content)
 
 
 def _words(estimate: dict[str, float]) -> str:

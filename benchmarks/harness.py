@@ -91,17 +91,18 @@ def ratio(seconds: dict[str, list[float]], numerator: str, denominator: str) -> 
     return {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
 
 
-def write_result(path: Path, result: dict) -> None:
-    """The result with its provenance, as JSON."""
+def write_result(path: Path, result: dict, quiet: bool = False) -> None:
+    """The result with its provenance, as JSON, printed unless ``quiet``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**result, "provenance": provenance()}, indent=1) + "\n")
-    print(path.read_text())
+    if not quiet:
+        print(path.read_text())
 
 
 def drawn_questions(folder: Path, questions: int, seed: str) -> list[Sample]:
     """Questions about pictures that no test or training uses, drawn into ``folder`` where they are not there yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    archive = folder / "validation.zip"
+    archive = folder / f"{seed}-{questions}.zip"
     if not archive.exists():
         write_split(archive, questions, find_fonts(), seed)
     return load_scenes(archive)

@@ -4,7 +4,8 @@
     python benchmarks/reproduce.py --only scenes --table   # print the table of what is checked in
 
 The lines of every answer stay in ``results-local/STUDY``; ``results/STUDY`` gets what they add up to (``study.json``), the figures
-and their pictures. Seconds mean something only on an otherwise idle machine.
+and their pictures, and in ``guided_ahead.json`` what the guided row scores more than the others. Seconds mean something only on an
+otherwise idle machine.
 """
 
 import argparse
@@ -12,17 +13,24 @@ import shutil
 import sys
 import time
 import tomllib
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from harness import write_result
 
 from stitchvlm.evaluation.compare import Comparison, Extras, make_rows, within_reach
 from stitchvlm.evaluation.curve import at_shares
 from stitchvlm.evaluation.plots import draw_figures, save_figures
-from stitchvlm.evaluation.settings import RunSettings, by_label, parse_method
-from stitchvlm.evaluation.tables import STUDY, StudyTable
+from stitchvlm.evaluation.results import read_records
+from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE, RunSettings, by_label, parse_method
+from stitchvlm.evaluation.statistics import paired_difference
+from stitchvlm.evaluation.summary import groups_of
+from stitchvlm.evaluation.tables import STUDY, StudyTable, slug
 from stitchvlm.evaluation.tasks import open_task
 
+Records = list[dict[str, Any]]
 CONFIG = Path(__file__).with_name("reproduce.toml")
 
 
@@ -62,7 +70,29 @@ def reproduce(config: StudyConfig, lines: Path, results: Path, memory: bool) -> 
     task = open_task(config.task, config.n)
     comparison = Comparison(config.task, task, rows, {"device": "cpu"}, True, extras, left_out)
     table, _ = comparison.run(lines / config.name, Progress(config.name, config.n * len(rows)))
-    return publish(table, results / config.name)
+    published = publish(table, results / config.name)
+    records = {name: read_records(lines / config.name / f"{slug(name)}.jsonl") for name in rows}
+    content = {"task": config.task, "questions": config.n, "differences": guided_ahead(rows, records)}
+    write_result(results / config.name / "guided_ahead.json", content, quiet=True)
+    return published
+
+
+def guided_ahead(rows: Mapping[str, RunSettings], records: Mapping[str, Records]) -> dict[str, dict[str, dict]]:
+    """What the paper's guided row scores more than each other row at the same share, question by question, with intervals.
+
+    The models alone stand at every share.
+    """
+    told: dict[str, dict[str, dict]] = {}
+    guided = {row.keep: name for name, row in rows.items() if row.way_label == "guided" and row.exit == "never"}
+    for keep, ours in guided.items():
+        scores = {record["id"]: record["score"] for record in records[ours]}
+        for name, row in rows.items():
+            if name == ours or (row.keep != keep and row.way_label not in (SMALL_ALONE, LARGE_ALONE)):
+                continue
+            asked = [record for record in records[name] if record["id"] in scores]
+            pairs = [scores[record["id"]] for record in asked], [record["score"] for record in asked]
+            told.setdefault(ours, {})[name] = asdict(paired_difference(*pairs, groups_of(asked)))
+    return told
 
 
 def publish(table: StudyTable, folder: Path) -> StudyTable:

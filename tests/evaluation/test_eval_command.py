@@ -56,6 +56,10 @@ def test_the_difference_from_the_large_model_alone(evaluate, tmp_path):
     other = evaluate(tmp_path / "r.jsonl", "--n", "1", "--against", str(random))
     assert other.exit_code == 2 and "not large-alone on scenes" in other.stderr
     assert "no file" in evaluate(tmp_path / "r.jsonl", "--n", "1", "--against", str(tmp_path / "none")).stderr
+    longer = evaluate(tmp_path / "r.jsonl", "--n", "1", "--max-new-tokens", "3", "--against", str(alone))
+    assert longer.exit_code == 2 and "recorded with max_new_tokens 4, not 3" in longer.stderr
+    wider = evaluate(tmp_path / "s.jsonl", "--n", "4", "--method", "random", "--against", str(alone)).stdout
+    assert "on the 3 questions that it was asked too" in " ".join(wider.split())
 
 
 def test_peak_memory_is_told_where_it_was_asked_for(evaluate, tmp_path, monkeypatch):

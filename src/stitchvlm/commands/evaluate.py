@@ -112,7 +112,7 @@ def evaluate(
     if unlabelled and against is not None:
         raise ValueError(f"without right answers there is no difference to tell: leave --against {against} out")
     opened = open_task(task, n, metric, strict, unlabelled)
-    baseline = None if against is None else scores_by_id(_other_results(against, opened.name))
+    baseline = None if against is None else scores_by_id(_other_results(against, settings.identity(opened.name)))
     asked = {sample.id for sample in opened.samples}
     problems = list(opened.problems)
     with ResultFile(out, settings.identity(opened.name)) as results:
@@ -174,16 +174,23 @@ def tell_problems(problems: "Sequence[Problem]", shown: int = 10) -> None:
         console.print(f"left out: {count_problems(list(problems))}; --strict stops instead")
 
 
-def _other_results(path: Path, task: str) -> list[dict]:
-    """The records of the large model alone on the same task."""
+def _other_results(path: Path, ours: "dict[str, Any]") -> list[dict]:
+    """The records of the same large model alone on the same task."""
     from stitchvlm.evaluation.results import read_records, read_settings
+    from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE
 
     if not path.is_file():
         raise ValueError(f"there is no file {path}: name results of stitch eval --method large-alone")
     settings = read_settings(path)
-    if (settings.get("method"), settings.get("task")) != ("large-alone", task):
+    if (settings.get("method"), settings.get("task")) != (LARGE_ALONE, ours["task"]):
         raise ValueError(
-            f"{path} holds {settings.get('method')} on {settings.get('task')}, not large-alone on {task}: "
+            f"{path} holds {settings.get('method')} on {settings.get('task')}, not {LARGE_ALONE} on {ours['task']}: "
             "name results of stitch eval --method large-alone on the same task"
         )
+    compared = ("dtype", "max_tiles", "max_new_tokens", *(("large",) if ours["method"] != SMALL_ALONE else ()))
+    for name in compared:
+        if settings.get(name) != ours[name]:
+            raise ValueError(
+                f"{path} was recorded with {name} {settings.get(name)}, not {ours[name]}: name results recorded alike"
+            )
     return read_records(path)

@@ -53,7 +53,9 @@ def kinds_table(groups: Mapping[str, Summary], title: str, reduced: bool) -> Tab
     if groups["all"].accuracy is None and (agreement := groups["all"].agreement) is not None:
         lines.append(f"nobody said what is right; small and large agree on {agreement:.1%}")
     if (difference := groups["all"].difference) is not None:
-        lines.append(f"against the large model alone: {_signed(difference.mean, difference.low, difference.high)}")
+        shared = "" if difference.n == groups["all"].n else f", on the {difference.n} questions that it was asked too"
+        told = _signed(difference.mean, difference.low, difference.high)
+        lines.append(f"against the large model alone: {told}{shared}")
     table.caption = "\n".join(lines)
     table.caption_justify = "left"
     return table

@@ -119,7 +119,7 @@ class Recorded:
             small.append(sum(value for name, value in counted.items() if not name.startswith("large_")))
             if not large[-1]:
                 raise ValueError(
-                    f"question {record['id']} of {self.name} has no seconds of the large model: record it with --exit never"
+                    f"question {record['id']} of {self.name} has no seconds of the large model: record it without --no-both"
                 )
         return np.array(small), np.array(large)
 
