@@ -16,7 +16,7 @@ from stitchvlm.cascade import Cascade
 from stitchvlm.evaluation.shared import SharedEngine
 from stitchvlm.exits import parse_exit
 from stitchvlm.guide import GuidePass
-from stitchvlm.methods import Guided, LargeAlone, Method, make_method
+from stitchvlm.methods import Evidence, Guided, LargeAlone, Method, make_method
 from stitchvlm.records import Answer, Question
 from stitchvlm.sampling import Sampling
 from stitchvlm.timing import Stopwatch
@@ -77,8 +77,8 @@ class Row:
 
 
 def early_layer(keep: float, n_layers: int) -> int:
-    """The layer at which FastV and ToMe can come down to the share ``keep`` on average: 2, their own, or the last before that."""
-    return max(1, min(2, int(keep * n_layers)))
+    """From which layer FastV and ToMe can come down to ``keep`` on average: 2, which is their own, or 1 on a shallow model."""
+    return max(1, min(2, math.ceil(keep * n_layers) - 1))
 
 
 def make_rows(case: Case, small: SharedEngine, large: SharedEngine, keep: float, findings: Findings) -> list[Row]:
@@ -160,7 +160,7 @@ class Meter:
         cascade, guide, seconds = row.cascade, None, {}
         asked = list(range(self._case.batch))[-(row.n_left or self._case.batch) :]
         if cascade.needs_small:
-            guide, looked = self._look(row)
+            guide, looked = self.look(row)
             watch = Stopwatch(synchronize=True)
             if cascade.exit.needs_draft:
                 cascade.judge(guide, watch)
@@ -174,10 +174,10 @@ class Meter:
         seconds |= _stages(watch, "large", self._large.take_saved())
         return {"seconds": seconds, "total": sum(seconds.values()), **_account(answers)}
 
-    def _look(self, row: Row) -> tuple[GuidePass, dict[str, float]]:
+    def look(self, row: Row) -> tuple[GuidePass, dict[str, float]]:
         """The small model's pass; a row that goes on from its caches, or has some rows of them only, has its own."""
         cascade = row.cascade
-        with_maps = cascade.method.needs != frozenset() or cascade.exit.needs_draft
+        with_maps = Evidence.GUIDE_MAP in cascade.method.needs or cascade.exit.needs_draft
         key = (cascade.guide_tokens, with_maps)
         own = row.anew or row.n_left is not None or cascade.speculate > 0
         if own or key not in self._looks:

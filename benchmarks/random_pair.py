@@ -103,7 +103,7 @@ def counted_on(prompt: Sequence[int], n_tokens: int) -> list[int]:
     return list(range(last + 1, last + 1 + n_tokens))
 
 
-def random_engine(release: dict[str, Any], device: str, dtype: torch.dtype = torch.bfloat16) -> SharedEngine:
+def counting_engine(release: dict[str, Any], device: str, dtype: torch.dtype = torch.bfloat16) -> SharedEngine:
     """A model of that shape, its weights drawn on the device."""
     config = native_config(release)
     with torch.device("meta"):
