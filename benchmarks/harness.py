@@ -69,7 +69,7 @@ def random_prompt(engine: Engine, n_tiles: int, n_text: int = 64, seed: int = 0)
     width = engine.vlm.model.config.text_config.hidden_size
     visual = torch.randn(n_visual, width, generator=generator).to(engine.vlm.model.dtype) * 0.02
     with torch.inference_mode():
-        return assemble_prompt(Inputs((ids,), None, (layout,), (n_visual,)), visual, engine.vlm)
+        return assemble_prompt(Inputs((ids,), (), (layout,), (n_visual,)), visual, engine.vlm)
 
 
 def paired_seconds(variants: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:

@@ -27,7 +27,7 @@ class Findings:
     Attributes:
         tiles: how many tiles the guide map points at, evenly.
         accepted: tokens at the beginning of each draft that are right; the rest are wrong.
-        guessed: how many guesses in a row are right before a wrong one comes; None for all.
+        guessed: how many guesses of every round are right before a wrong one comes; None for all.
     """
 
     tiles: int
@@ -55,7 +55,7 @@ def pointing_map(layout: VisualLayout, n_tiles: int) -> GuideMap:
 
 
 class ImposedGuesses(Decoding):
-    """The small model's caches, whose likeliest next token is the right one, or wrong after so many right ones."""
+    """The small model's caches, whose likeliest next token is the right one, or wrong after so many right ones in a round."""
 
     def __init__(
         self,
@@ -66,14 +66,17 @@ class ImposedGuesses(Decoding):
     ):
         self.__dict__.update(behind.__dict__)
         self.tokens = [list(draft[: len(held)]) for draft, held in zip(drafts, behind.tokens, strict=True)]
-        self._answers, self._n_right = answers, n_right
+        self._answers, self._n_right, self._n_guessed = answers, n_right, 0
+
+    def take_back(self, n_tokens: Sequence[int]) -> None:
+        super().take_back(n_tokens)
+        self._n_guessed = 0  # with this a round of guesses begins
 
     def feed(self, tokens: Sequence[Sequence[int]], tap: Tap | None = None) -> Float[Tensor, "batch width vocabulary"]:
         logits = super().feed(tokens, tap)
-        wanted = [self._wanted(answer, len(row)) for answer, row in zip(self._answers, self.tokens, strict=True)]
+        right = self._n_right is None or self._n_guessed < self._n_right
+        rows = zip(self._answers, self.tokens, strict=True)
+        wanted = [answer[len(held)] if right and len(held) < len(answer) else WRONG for answer, held in rows]
         logits[range(len(wanted)), -1, wanted] = torch.inf
+        self._n_guessed += 1
         return logits
-
-    def _wanted(self, answer: Sequence[int], place: int) -> int:
-        wrong = self._n_right is not None and place % (self._n_right + 1) == self._n_right
-        return WRONG if wrong or place >= len(answer) else answer[place]

@@ -30,6 +30,7 @@ def _release(architecture: str, text: Sequence[int], vision: Sequence[int], qk_n
         {"norm_type": "rms_norm", "qkv_bias": False} if qk_norm else {"norm_type": "layer_norm", "qkv_bias": True}
     )
     return {
+        "ps_version": "v2",
         "llm_config": {
             "architectures": [architecture],
             **dict(zip((*names, "num_key_value_heads", "vocab_size"), text, strict=True)),
