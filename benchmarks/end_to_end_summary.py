@@ -61,39 +61,44 @@ def row_summary(rounds: Rounds, rows: dict[str, Rounds]) -> dict[str, Any]:
 
 
 def sweep(rows: dict[str, Rounds], case: Case, findings: Findings) -> dict[str, Any]:
-    """How much faster than large alone draft + tiles is, by tiles touched and tokens accepted.
+    """What the bars ask of draft + tiles, by tiles touched and tokens accepted.
 
     What is decoded after the prefill depends on the accepted tokens alone, and all before it on the tiles alone, since as many
     tokens stay whatever tiles they lie in. So every pair is put together from one measured row for each.
     """
-    table: dict[str, dict[str, float]] = {}
+    table: dict[str, dict[str, dict[str, float]]] = {name: {} for name in BARS}
+    twice = []
     for tiles in range(1, case.tiles + 1):
         before = rows.get(swept_name(Findings(tiles, findings.accepted, findings.guessed)), {})
         for accepted in sorted({0, (case.answer - 1) // 2, case.answer - 1}):
             after = rows.get(swept_name(Findings(findings.tiles, accepted, findings.guessed)), {})
-            ratios = [
-                rows[LARGE_ALONE][turn]["total"]
-                / (before[turn]["total"] - _decoding(before[turn]) + _decoding(after[turn]))
-                for turn in before.keys() & after.keys() & rows.get(LARGE_ALONE, {}).keys()
-            ]
-            if ratios:
-                table.setdefault(str(tiles), {})[str(accepted)] = statistics.median(ratios)
-    twice = [[int(n), int(a)] for n, row in table.items() for a, ratio in row.items() if ratio >= AT_LEAST]
-    return {"times_large_alone": table, "at_least_twice_as_fast": twice}
+            both = {turn: _joined(before[turn], after[turn]) for turn in before.keys() & after.keys()}
+            compared = _compared(rows, both, {turn: _with_exits(record, 0.4) for turn, record in both.items()})
+            for name, ratio in compared.items():
+                if ratio:
+                    table[name].setdefault(str(tiles), {})[str(accepted)] = ratio["median"]
+            alone = compared["times_large_alone"]
+            if alone and alone["median"] >= AT_LEAST:
+                twice.append([tiles, accepted])
+    return {**table, "at_least_twice_as_fast": twice}
 
 
-def _decoding(record: Record) -> float:
-    return record["seconds"]["large_decode"]
+def _joined(before: Record, after: Record) -> Record:
+    """All of one record but the decoding, and that of another."""
+    seconds = before["seconds"] | {"large_decode": after["seconds"]["large_decode"]}
+    return {"seconds": seconds, "total": sum(seconds.values())}
+
+
+def _compared(rows: dict[str, Rounds], both: Rounds, with_exits: Rounds) -> dict[str, dict[str, float] | None]:
+    """The ratios that the bars are about, by their names."""
+    alone, fastv = rows.get(LARGE_ALONE, {}), rows.get(FASTV, {})
+    faster = (times_faster(alone, both), times_faster(fastv, both), times_faster(alone, with_exits))
+    return dict(zip(BARS, faster, strict=True))
 
 
 def bars(rows: dict[str, Rounds], memory: dict[str, Record], gpu: bool) -> dict[str, Any]:
     """The issue's bars for this case: what was reached, and whether that is enough; None where it was not measured."""
-    both, alone = rows.get(BOTH, {}), rows.get(LARGE_ALONE, {})
-    reached = {
-        "times_large_alone": times_faster(alone, both),
-        "times_fastv": times_faster(rows.get(FASTV, {}), both),
-        "times_large_alone_with_40%_exits": times_faster(alone, rows.get(exit_name(0.4), {})),
-    }
+    reached = _compared(rows, rows.get(BOTH, {}), rows.get(exit_name(0.4), {}))
     told: dict[str, Any] = {
         name: {
             "at_least": BARS[name],
@@ -128,5 +133,6 @@ def summarise(records: Sequence[Record], cases: Sequence[Case], shares: Shares, 
         if (case.tiles, case.batch, case.answer) == (7, 1, 8):
             told["bars"] = bars(rows, memory, gpu)
             anew = {name: rows.get(name + ANEW, {}) for name in (LARGE_ALONE, FASTV, BOTH)}
+            anew[exit_name(0.4)] = {turn: _with_exits(record, 0.4) for turn, record in anew[BOTH].items()}
             told["bars_nothing_shared"] = bars(anew, {}, gpu)
     return told

@@ -2,9 +2,10 @@
 
     python benchmarks/guide_statistics.py
 
-Questions are spread evenly over the `scenes` test split, and none exits. `benchmarks/end_to_end.py` takes from here what a
-guide of random weights cannot know. Tokens of a draft are those that are proposed: all but its end. Exit shares are those of the
-pair's own fitted exit, which judges the drafts and lets none go.
+Questions are spread evenly over the `scenes` test split, and none exits. Rows that are held to fewer tiles (`tile_budget`) show
+what that costs; accuracy is against the right answers. `benchmarks/end_to_end.py` takes from here what a guide of random weights
+cannot know. Tokens of a draft are those that are proposed: all but its end. Exit shares are those of the pair's own fitted exit,
+which judges the drafts and lets none go.
 """
 
 import argparse
@@ -20,15 +21,20 @@ from harness import write_result
 
 from stitchvlm import Stitch
 from stitchvlm.cascade import Cascade
+from stitchvlm.evaluation.metrics import METRICS
 from stitchvlm.evaluation.shared import SharedEngine
 from stitchvlm.evaluation.tasks import load_task
-from stitchvlm.methods import Guided
+from stitchvlm.methods import Guided, LargeAlone, Method
 from stitchvlm.records import Answer, Question
 from stitchvlm.sampling import Sampling
 from stitchvlm.timing import Stopwatch
 
 KEEPS = (0.09, 0.18, 0.35, 0.64)
 SCHEDULES: dict[str, int | None] = {"default": None, "from layer 0": 0}
+BUDGETS = (1, 2, 3)
+BUDGETED = 0.09
+"""The share at which selection is also held to so many tiles, from layer 0."""
+LARGE_ALONE = "large alone"
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,7 @@ class Found:
         tiles, tiles_touched: of the question's pictures, and those that some kept token lies in.
         draft_tokens, accepted: proposed tokens, and those of them that are part of the answer.
         answer_tokens: of the large model's answer, its end included.
+        score: of the answer, 1 where it is right.
     """
 
     tiles: int
@@ -46,14 +53,15 @@ class Found:
     draft_tokens: int
     accepted: int
     answer_tokens: int
+    score: float
 
 
-def found(answer: Answer, answer_tokens: int) -> Found:
+def found(answer: Answer, answer_tokens: int, score: float) -> Found:
     """What the trace of an answer says."""
     trace = answer.trace
     assert trace.layout is not None and trace.kept is not None, "the large model answered"
     touched = len(trace.layout.tile_number[list(trace.kept)].unique())
-    return Found(trace.n_tiles, touched, trace.n_proposed, trace.n_accepted, answer_tokens)
+    return Found(trace.n_tiles, touched, trace.n_proposed, trace.n_accepted, answer_tokens, score)
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
@@ -78,17 +86,23 @@ def summary(rows: Sequence[Found]) -> dict[str, Any]:
         "whole_draft_accepted": statistics.mean(row.accepted == row.draft_tokens for row in drafted),
         "accepted_tokens": counts([row.accepted for row in rows]),
         "answer_tokens": spread([row.answer_tokens for row in rows]),
+        "accuracy": statistics.mean(row.score for row in rows),
     }
 
 
 def ways(cascade: Cascade) -> dict[str, Cascade]:
-    """Guided pruning at every retention, by both schedules."""
-    guided = Guided()
-    return {
-        f"{keep:.0%} {name}": replace(cascade, method=guided, schedule=guided.scheduler(keep, layer))
-        for keep in KEEPS
-        for name, layer in SCHEDULES.items()
-    }
+    """The large model alone, and guided pruning at every retention, by both schedules and held to fewer tiles."""
+
+    def way(method: Method, keep: float, layer: int | None) -> Cascade:
+        return replace(cascade, method=method, schedule=method.scheduler(keep, layer))
+
+    made = {LARGE_ALONE: way(LargeAlone(), 1.0, None)}
+    for keep in KEEPS:
+        for name, layer in SCHEDULES.items():
+            made[f"{keep:.0%} {name}"] = way(Guided(), keep, layer)
+    for budget in BUDGETS:
+        made[f"{BUDGETED:.0%} from layer 0, held to {budget}"] = way(Guided(tile_budget=budget), BUDGETED, 0)
+    return made
 
 
 def main() -> None:
@@ -109,7 +123,8 @@ def main() -> None:
         exits += cascade.judge(guide, watch)[0].exit
         for name, way in ways(cascade).items():
             (answer,) = way.reply([question], sampling, guide, None, watch)
-            rows[name].append(found(answer, large.take_decoded()[-1]))
+            score = METRICS[sample.metric](answer.text, sample.answers)
+            rows[name].append(found(answer, large.take_decoded()[-1], score))
         small.forget()
         large.forget()
         if number % 20 == 0:

@@ -42,19 +42,20 @@ def eager_attention(engine: Engine) -> Iterator[None]:
 def eager_map(engine: Engine, prompt: Prompt, n_answer: int) -> tuple[Float[Tensor, " n_visual"], list[int]]:
     """The guide map of one prompt and the greedy answer that it was made with; of one token, the prompt alone counts."""
     text, head = engine.vlm.model.model.language_model, engine.vlm.model.lm_head
-    visual, counted = prompt.layouts[0].index, counted_rows(prompt)[0].nonzero()[:, 0]
+    device = prompt.token_ids.device
+    visual, counted = prompt.layouts[0].index.to(device), counted_rows(prompt)[0].nonzero()[:, 0].to(device)
     with eager_attention(engine):
         hidden, cache, answer = prompt.stream.hidden, DynamicCache(), []
-        total = torch.zeros(len(visual))
+        total = torch.zeros(len(visual), device=device)
         while True:
             told = text(inputs_embeds=hidden, past_key_values=cache, use_cache=True, output_attentions=True)
-            rows = torch.tensor([0]) if answer else counted
+            rows = counted.new_zeros(1) if answer else counted
             for probabilities in told.attentions:
                 total += probabilities[0][:, rows][..., visual].float().sum((0, 1))
             answer.append(int(head(told.last_hidden_state[0, -1]).argmax()))
             if len(answer) == n_answer:
-                return total, answer
-            hidden = engine.decoder.embedding(torch.tensor([answer[-1:]]))
+                return total.cpu(), answer
+            hidden = engine.decoder.embedding(torch.tensor([answer[-1:]], device=device))
 
 
 def variants(engine: Engine, prompt: Prompt, n_answer: int) -> dict:
@@ -76,10 +77,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tiles", type=int, default=7, help="7 tiles are 1,792 visual tokens")
     parser.add_argument("--answer", type=int, default=8)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("results/vs_eager.json"))
     options = parser.parse_args()
     torch.set_grad_enabled(False)
-    engine = random_engine(QWEN2_THIRD)
+    engine = random_engine(QWEN2_THIRD, device=options.device)
     seconds = paired_seconds(variants(engine, random_prompt(engine, options.tiles), options.answer), options.rounds)
     whole = ratio(seconds, "guide pass, eager maps", "guide pass")
     result = {

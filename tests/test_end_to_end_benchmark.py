@@ -161,17 +161,17 @@ def test_a_sweep_joins_what_comes_before_decoding_with_decoding():
     from end_to_end_summary import of_case, sweep
     from imposed import Findings
 
+    def swept(tiles, accepted, encode, decode):
+        stages = {"small_prefill": 1.0, "large_encode": encode - 1, "large_decode": decode}
+        return made_up(case, swept_name(Findings(tiles, accepted)), 0, encode + decode, **stages)
+
     case, findings = Case(2, 1, 3), Findings(2, 2)
-    records = [
-        made_up(case, LARGE_ALONE, 0, 24.0),
-        made_up(case, swept_name(Findings(1, 2)), 0, 4.0, large_encode=3.5, large_decode=0.5),
-        made_up(case, swept_name(Findings(2, 2)), 0, 8.0, large_encode=7.5, large_decode=0.5),
-        made_up(case, swept_name(Findings(2, 1)), 0, 9.0, large_encode=7.5, large_decode=2.5),
-        made_up(case, swept_name(Findings(2, 0)), 0, 10.0, large_encode=7.5, large_decode=4.5),
-    ]
+    records = [made_up(case, LARGE_ALONE, 0, 24.0), swept(1, 2, 3.5, 0.5), swept(2, 2, 7.5, 0.5)]
+    records += [swept(2, 1, 7.5, 2.5), swept(2, 0, 7.5, 4.5)]
     told = sweep(of_case(records, case), case, findings)
     assert told["times_large_alone"]["1"] == {"0": 24 / 8, "1": 24 / 6, "2": 24 / 4}
     assert told["times_large_alone"]["2"] == {"0": 2.0, "1": 2.4, "2": 3.0}
+    assert told["times_large_alone_with_40%_exits"]["2"]["2"] == pytest.approx(24 / (1 + 0.6 * 7))
     assert told["at_least_twice_as_fast"] == [[1, 0], [1, 1], [1, 2], [2, 0], [2, 1], [2, 2]]
 
 
@@ -214,7 +214,8 @@ def test_eager_maps_give_the_same_map():
 def test_statistics_of_a_guide():
     from guide_statistics import Found, summary
 
-    told = summary([Found(4, 1, 2, 2, 3), Found(4, 2, 4, 1, 5), Found(2, 2, 0, 0, 1)])
+    told = summary([Found(4, 1, 2, 2, 3, 1.0), Found(4, 2, 4, 1, 5, 0.0), Found(2, 2, 0, 0, 1, 1.0)])
     assert told["share_of_tiles_touched"]["median"] == 0.5 and told["tiles_touched"] == {"1": 1, "2": 2}
     assert told["share_of_draft_accepted"]["mean"] == pytest.approx(0.625)  # the empty draft has no share
     assert told["whole_draft_accepted"] == 0.5 and told["accepted_tokens"] == {"0": 1, "1": 1, "2": 1}
+    assert told["accuracy"] == pytest.approx(2 / 3)
