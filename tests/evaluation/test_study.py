@@ -39,6 +39,8 @@ FIELDS = {
         "scores",
         "tokens",
         "large_retention",
+        "tiles",
+        "proposed",
         "flops",
     ),
     *("seconds", "spared_seconds", "first_token", "live"),
