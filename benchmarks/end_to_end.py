@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from end_to_end_roofline import rooflines
 from end_to_end_rows import (
     ANEW,
+    BARRED,
     BOTH,
     FASTV,
     LARGE_ALONE,
@@ -41,7 +43,7 @@ from stitchvlm.evaluation.memory import peak_resident
 from stitchvlm.evaluation.results import ResultFile
 from stitchvlm.evaluation.shared import SharedEngine
 
-CASES = {"cpu": [Case(7, 1, 8), Case(3, 8, 8)]}
+CASES = {"cpu": [BARRED, Case(3, 8, 8)]}
 GPU_CASES = [Case(tiles, batch, answer) for batch in (1, 8) for answer in (8, 128) for tiles in (7, 1, 3, 13)]
 MEMORY = {"small alone": None, "large alone": LARGE_ALONE, "together": BOTH}
 """What each process that is measured runs; the small model alone looks at the first row's questions."""
@@ -51,7 +53,7 @@ def rounds_of(case: Case, small: SharedEngine, large: SharedEngine, keep: float,
     """(round, row) in the order in which they are measured: every row in each, and in the first one the sweeps."""
     rows = make_rows(case, small, large, keep, shares.findings(case))
     both = next(row for row in rows if row.name == BOTH)
-    if (case.tiles, case.batch, case.answer) == (7, 1, 8):
+    if case == BARRED:
         barred = [row for row in rows if row.name in (LARGE_ALONE, FASTV, BOTH)]
         rows += [replace(row, name=row.name + ANEW, anew=True) for row in barred]
     for turn in range(n_rounds):
@@ -117,7 +119,7 @@ def peak_gib(options: argparse.Namespace) -> dict[str, float]:
 
 def _child(options: argparse.Namespace) -> dict[str, float]:
     """One row of MEMORY in this process."""
-    case, models = Case(7, 1, 8), PRESETS[options.preset]
+    case, models = BARRED, PRESETS[options.preset]
     roles = {"small alone": ["small"], "large alone": ["large"]}.get(options.child, ["small", "large"])
     built = {role: counting_engine(models[role], options.device) for role in roles}
     small, large = (built.get(role, built[roles[0]]) for role in ("small", "large"))
@@ -175,14 +177,18 @@ def main() -> None:
             for name, gib in peak_gib(options).items():
                 file.append({"id": f"memory | {name}", "case": "memory", "row": name, "gib": gib})
         else:
-            complete = measure(cases, engines(options.preset, options.device), file, options)
+            pair = engines(options.preset, options.device)
+            complete = measure(cases, pair, file, options)
+            if complete and options.device != "cpu":  # on a CPU counting the operations takes minutes
+                for record in rooflines(BARRED, *pair, options.keep, options.shares):
+                    file.append(record)
         n_layers = PRESETS[options.preset]["large"]["llm_config"]["num_hidden_layers"]
         result = {
             "benchmark": "end_to_end",
             "config": config | {"fastv_and_tome_from_layer": early_layer(options.keep, n_layers)},
             "models": PRESETS[options.preset],
             "complete": complete,
-            **summarise(file.records, cases, options.shares, options.device != "cpu"),
+            **summarise(file.records, cases, options.shares),
         }
     write_result(options.out, result)
     if not complete:

@@ -40,6 +40,10 @@ class Case:
         return f"{self.tiles} tiles, batch {self.batch}, {self.answer} answer tokens"
 
 
+BARRED = Case(7, 1, 8)
+"""The case that the issue sets its bars for."""
+
+
 @dataclass(frozen=True)
 class Shares:
     """What guidance is taken to find: shares of the tiles that kept tokens lie in, and of the draft that is accepted."""
@@ -132,7 +136,12 @@ class Meter:
 
     Args:
         small, large: models that count.
+
+    Attributes:
+        answers: those of the row that was measured last.
     """
+
+    answers: Sequence[Answer] = ()
 
     def __init__(self, case: Case, small: SharedEngine, large: SharedEngine):
         self._case, self._small, self._large = case, small, large
@@ -170,9 +179,10 @@ class Meter:
             guide = impose(guide, [self._answers[n] for n in asked], row.findings)
         watch = Stopwatch(synchronize=True)
         self._large.take_saved()
-        answers = cascade.reply([self._questions[n] for n in asked], Sampling(self._case.answer), guide, None, watch)
+        questions, sampling = [self._questions[n] for n in asked], Sampling(self._case.answer)
+        self.answers = cascade.reply(questions, sampling, guide, None, watch)
         seconds |= _stages(watch, "large", self._large.take_saved())
-        return {"seconds": seconds, "total": sum(seconds.values()), **_account(answers)}
+        return {"seconds": seconds, "total": sum(seconds.values()), **_account(self.answers)}
 
     def look(self, row: Row) -> tuple[GuidePass, dict[str, float]]:
         """The small model's pass; a row that goes on from its caches, or has some rows of them only, has its own."""

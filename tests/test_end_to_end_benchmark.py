@@ -149,7 +149,7 @@ def test_ratios_are_of_the_same_round_and_exits_spare_the_large_model_alone():
         made_up(case, BOTH, 0, 10.0, small_prefill=2.0, large_prefill=8.0),
         made_up(case, BOTH, 1, 10.0, small_prefill=2.0, large_prefill=8.0),
     ]
-    bars = summarise(records, [case], Shares(0.4, 1.0), gpu=False)["bars"]
+    bars = summarise(records, [case], Shares(0.4, 1.0))["bars"]
     assert bars["times_large_alone"]["reached"] == {"median": 4.0, "min": 2.0, "max": 6.0}
     assert bars["times_fastv"]["reached"]["median"] == 1.4 and bars["times_fastv"]["met"]
     exits = bars["times_large_alone_with_40%_exits"]  # 2 + 0.6 · 8 seconds
@@ -173,6 +173,31 @@ def test_a_sweep_joins_what_comes_before_decoding_with_decoding():
     assert told["times_large_alone"]["2"] == {"0": 2.0, "1": 2.4, "2": 3.0}
     assert told["times_large_alone_with_40%_exits"]["2"]["2"] == pytest.approx(24 / (1 + 0.6 * 7))
     assert told["at_least_twice_as_fast"] == [[1, 0], [1, 1], [1, 2], [2, 0], [2, 1], [2, 2]]
+
+
+def test_memory_and_roofline_have_bars_where_they_were_measured():
+    from end_to_end_rows import BARRED, BOTH, LARGE_ALONE, Shares
+    from end_to_end_summary import summarise
+
+    records = [made_up(BARRED, LARGE_ALONE, 0, 20.0), made_up(BARRED, BOTH, 0, 10.0)]
+    records.append({"case": "roofline", "row": BOTH, "seconds": {}, "total": 8.0})
+    gib = {"small alone": 4.0, "small weights": 4.0, "large alone": 40.0, "together": 45.0}
+    records += [{"case": "memory", "row": name, "gib": value} for name, value in gib.items()]
+    bars = summarise(records, [BARRED], Shares(0.4, 1.0))["bars"]
+    assert bars["peak_gib"] == {"at_most": 1.02 * 44, "reached": 45.0, "met": False}
+    assert bars["times_roofline"] == {"at_most": 1.5, "reached": 1.25, "met": True}
+    assert bars["times_fastv"]["met"] is None
+
+
+def test_a_roofline_shrinks_with_the_work(pair):
+    """Of three tiles one less is encoded, and a draft that is accepted leaves no decoding."""
+    from end_to_end_roofline import rooflines
+    from end_to_end_rows import BOTH, LARGE_ALONE, Case, Shares
+
+    told = {record["row"]: record["seconds"] for record in rooflines(Case(3, 1, 4), *pair, KEEP, Shares(0.5, 1.0))}
+    assert told[LARGE_ALONE]["large_encode"] / 2 < told[BOTH]["large_encode"] < told[LARGE_ALONE]["large_encode"]
+    assert told[BOTH]["large_decode"] == 0 < told[LARGE_ALONE]["large_decode"]
+    assert set(told[BOTH]) - set(told[LARGE_ALONE]) == {"small_encode", "small_prefill", "small_decode"}
 
 
 def test_a_run_goes_on_where_it_stopped(pair, tmp_path):
