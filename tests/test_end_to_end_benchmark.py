@@ -179,7 +179,7 @@ def test_memory_and_roofline_have_bars_where_they_were_measured():
     from end_to_end_rows import BARRED, BOTH, LARGE_ALONE, Shares
     from end_to_end_summary import summarise
 
-    records = [made_up(BARRED, LARGE_ALONE, 0, 20.0), made_up(BARRED, BOTH, 0, 10.0)]
+    records = [made_up(BARRED, LARGE_ALONE, 0, 20.0), made_up(BARRED, BOTH, 0, 10.0, large_encode=10.0)]
     records.append({"case": "roofline", "row": BOTH, "seconds": {}, "total": 8.0})
     gib = {"small alone": 4.0, "small weights": 4.0, "large alone": 40.0, "together": 45.0}
     records += [{"case": "memory", "row": name, "gib": value} for name, value in gib.items()]
