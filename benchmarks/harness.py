@@ -17,6 +17,7 @@ from stitchvlm.evaluation.tasks import load_scenes
 from stitchvlm.families.base import VLM, Inputs, Prompt, assemble_prompt
 from stitchvlm.families.internvl import InternVL, tap_language_model
 from stitchvlm.families.tiles import tiled_layout
+from stitchvlm.timing import wait_for_devices
 from stitchvlm.training.fonts import find_fonts
 from stitchvlm.training.split import write_split
 
@@ -37,7 +38,9 @@ QWEN2_THIRD = {**QWEN2_0_5B, "num_hidden_layers": 8, "vocab_size": 50_552}
 """The same widths at a third of the depth and of the vocabulary: ratios between passes stay, and take a third of the time."""
 
 
-def random_engine(text: dict, dtype: torch.dtype = torch.bfloat16, seed: int = 0) -> Engine:
+def random_engine(
+    text: dict, dtype: torch.dtype = torch.bfloat16, seed: int = 0, device: str | torch.device = "cpu"
+) -> Engine:
     """An engine with a language model of that shape, random weights, and a vision tower too small to matter."""
     config = InternVLConfig(
         vision_config={"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16},
@@ -47,12 +50,12 @@ def random_engine(text: dict, dtype: torch.dtype = torch.bfloat16, seed: int = 0
     torch.manual_seed(seed)
     with torch.device("meta"):
         model = InternVLForConditionalGeneration(config)
-    model = model.to(dtype).to_empty(device="cpu")
+    model = model.to(dtype).to_empty(device=device)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(0, 0.02) if parameter.dim() > 1 else parameter.fill_(1)
     model.tie_weights()
-    model.model.language_model.rotary_emb = type(model.model.language_model.rotary_emb)(config.text_config)
+    model.model.language_model.rotary_emb = type(model.model.language_model.rotary_emb)(config.text_config).to(device)
     model = tap_language_model(model)
     return Engine(VLM("random weights", InternVL(), model, None, None, (), 5))
 
@@ -69,7 +72,7 @@ def random_prompt(engine: Engine, n_tiles: int, n_text: int = 64, seed: int = 0)
     width = engine.vlm.model.config.text_config.hidden_size
     visual = torch.randn(n_visual, width, generator=generator).to(engine.vlm.model.dtype) * 0.02
     with torch.inference_mode():
-        return assemble_prompt(Inputs((ids,), None, (layout,), (n_visual,)), visual, engine.vlm)
+        return assemble_prompt(Inputs((ids,), (), (layout,), (n_visual,)), visual, engine.vlm)
 
 
 def paired_seconds(variants: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
@@ -79,6 +82,7 @@ def paired_seconds(variants: dict[str, Callable[[], object]], rounds: int) -> di
         for name, run in variants.items():
             start = time.perf_counter()
             run()
+            wait_for_devices()
             if turn:
                 seconds[name].append(time.perf_counter() - start)
             print(f"  round {turn} {name}: {time.perf_counter() - start:.3f} s", file=sys.stderr)

@@ -6,6 +6,7 @@ import typer
 
 from stitchvlm import __version__
 from stitchvlm.commands.ask import ask
+from stitchvlm.commands.bench import bench
 from stitchvlm.commands.calibrate import calibrate
 from stitchvlm.commands.checks import golden, verify
 from stitchvlm.commands.compare import compare
@@ -29,6 +30,7 @@ app.command("demo")(demo)
 app.command("eval")(evaluate)
 app.command("compare")(compare)
 app.command("report")(report)
+app.command("bench")(bench)
 app.command("calibrate")(calibrate)
 app.command("methods")(methods)
 app.command("golden")(golden)

@@ -15,6 +15,7 @@ from stitchvlm.evaluation.study import Study
 from stitchvlm.evaluation.tables import slug
 from stitchvlm.evaluation.tasks import load_task
 from stitchvlm.stitch import Stitch, make_question
+from stitchvlm.timing import Stopwatch
 
 FIELDS = {
     *(
@@ -39,6 +40,8 @@ FIELDS = {
         "scores",
         "tokens",
         "large_retention",
+        "tiles",
+        "proposed",
         "flops",
     ),
     *("seconds", "spared_seconds", "first_token", "live"),
@@ -76,6 +79,24 @@ def test_every_row_gives_the_same_fields(study, sample, method):
     assert record["seconds"]["total"] == pytest.approx(
         sum(value for stage, value in record["seconds"].items() if stage != "total")
     )
+
+
+def test_tiles_and_drafts_are_on_record(settings, sample):
+    """Five tiles of four tokens, of which one token of one tile stays; a draft of four tokens at most proposes three of them."""
+    few = settings(exit="never", layer=0, both=False)
+    rows = {"one": replace(few, keep=0.05), "anew": replace(few, keep=0.05, reuse_drafts=False)}
+    rows |= {"all": settings(method="none", both=False), "exits": settings(exit="always", both=False)}
+    study = Study(rows, "cpu")
+    records = {name: study.record(sample, name) for name in rows}
+    assert [records[name]["tiles"] for name in ("one", "anew")] == [{"all": 5, "encoded": 1}] * 2
+    assert records["all"]["tiles"] == {"all": 5, "encoded": 5}
+    assert records["anew"]["proposed"] == records["all"]["proposed"] == {"tokens": 0, "accepted": 0}
+    drafted = study.rows["one"].cascade.look(
+        [make_question(sample.question, sample.picture())], study.sampling, Stopwatch()
+    )
+    words = [token for token in drafted.drafts[0].tokens if token not in study.small().vlm.stop_ids][:3]
+    assert records["one"]["proposed"]["tokens"] == len(words) >= records["one"]["proposed"]["accepted"]
+    assert records["exits"]["tiles"] is None is records["exits"]["proposed"]
 
 
 def test_the_spared_model_is_asked_but_does_not_count(study, sample):

@@ -114,6 +114,7 @@ class Accountant:
             },
             "tokens": self._tokens(measured),
             "large_retention": None if large is None else large.answer.trace.average_retention,
+            **_reuse(large),
             "flops": {**flops, "total": sum(flops[part] for part in path)},
             "seconds": {**seconds, "total": sum(seconds.values())},
             "spared_seconds": spared,
@@ -182,6 +183,17 @@ class Accountant:
         for n_answer in large.decoded[:-1]:
             total += count.prefill(n_text, full) + count.decode(n_text, full, n_answer)
         return total
+
+
+def _reuse(large: LargeReply | None) -> dict[str, dict[str, int] | None]:
+    """What the large model was spared of its vision encoder and, by the draft, of its decoding; None where it was not asked."""
+    if large is None:
+        return {"tiles": None, "proposed": None}
+    trace = large.answer.trace
+    return {
+        "tiles": {"all": trace.n_tiles, "encoded": trace.n_tiles_encoded},
+        "proposed": {"tokens": trace.n_proposed, "accepted": trace.n_accepted},
+    }
 
 
 def _heard_during(measured: Measured) -> str:
