@@ -149,10 +149,10 @@ def test_a_question_is_looked_at_once_and_every_picture_encoded_once(settings, s
     study, looks, encoded = Study(rows, "cpu"), [], Counter()
     look, embed = Cascade.look, Engine.embed
 
-    def count(engine, inputs, show_vision=False):
+    def count(engine, inputs, show_vision=False, plan=None):
         model = "small" if engine is study.small() else "large"
         encoded[model, show_vision, inputs.layouts[0].n_visual] += 1
-        return embed(engine, inputs, show_vision)
+        return embed(engine, inputs, show_vision, plan)
 
     monkeypatch.setattr(Cascade, "look", lambda *rest: (looks.append(rest), look(*rest))[1])
     monkeypatch.setattr(Engine, "embed", count)
