@@ -3,11 +3,12 @@
     python benchmarks/draft_and_tiles.py      # goes on where it stopped
 
 Every row is ``guided`` at 9 % or 18 %, and is compared with the plain one at its share, which decodes its answer anew. The pair's
-large model has 12 layers. At 9 % tokens leave before layer 0: tiles without any kept token are never encoded there, whatever is asked
-for, and nothing changes by that, so that the draft is the only difference between the first two rows. At 18 % they leave before layer
-1, and tiles are left out only from layer 0 or with ``skip_tiles``, where layer 0 lacks the tokens of those. A budget holds the kept
-tokens to so many tiles. Differences are paired, with 95 % intervals; ``texts_differ`` counts answers that are not the plain row's
-letter by letter. A second study in float32 tells whether a draft changes an answer by more than the rounding of bfloat16.
+large model has 12 layers. At 9 % tokens leave before layer 0: tiles without any kept token are never encoded there, whatever is
+asked for, and nothing changes by that, so that the draft is the only difference between the first two rows. At 18 % they leave
+before layer 1, and tiles are left out only from layer 0 or with ``skip_tiles``, where layer 0 lacks the tokens of those. A budget
+holds the kept tokens to so many tiles. Differences are paired, with 95 % intervals; ``texts_differ`` counts answers that are not
+the plain row's letter by letter. A second study in float32 tells whether a draft changes an answer by more than the rounding of
+bfloat16.
 """
 
 import argparse
