@@ -3,11 +3,12 @@
     python benchmarks/draft_and_tiles.py      # goes on where it stopped
 
 Every row is ``guided`` at 9 % or 18 %, and is compared with the plain one at its share, which decodes its answer anew. The pair's
-large model has 12 layers: at 9 % tokens leave before layer 0, where tiles without any kept token are never encoded and nothing
-changes by that; at 18 % they leave before layer 1, and only rows with ``skip_tiles`` or from layer 0 leave tiles out, whose tokens
-layer 0 then lacks. A budget holds the kept tokens to so many tiles. Differences are paired, with 95 % intervals; ``texts_differ``
-counts answers that are not the plain row's letter by letter. A second study in float32 tells whether a draft changes an answer
-by more than the rounding of bfloat16.
+large model has 12 layers. At 9 % tokens leave before layer 0: tiles without any kept token are never encoded there, whatever is
+asked for, and nothing changes by that, so that the draft is the only difference between the first two rows. At 18 % they leave
+before layer 1, and tiles are left out only from layer 0 or with ``skip_tiles``, where layer 0 lacks the tokens of those. A budget
+holds the kept tokens to so many tiles. Differences are paired, with 95 % intervals; ``texts_differ`` counts answers that are not
+the plain row's letter by letter. A second study in float32 tells whether a draft changes an answer by more than the rounding of
+bfloat16.
 """
 
 import argparse
@@ -39,15 +40,15 @@ def ways(base: RunSettings) -> dict[str, RunSettings]:
     """The rows by what they are called here; the plain one of each share first."""
     rows = {}
     for keep in KEEPS:
-        share, draft = f"{keep:.0%}", replace(base, keep=keep)
-        rows[f"plain {share}"] = replace(draft, reuse_drafts=False)
-        rows[f"draft {share}"] = draft
-        rows[f"draft from layer 0 {share}"] = replace(draft, layer=0)
-        rows[f"tiles {share}"] = replace(draft, reuse_drafts=False, options={"skip_tiles": True})
-        rows[f"draft + tiles {share}"] = replace(draft, options={"skip_tiles": True})
+        share, reused = f"{keep:.0%}", replace(base, keep=keep)
+        rows[f"plain {share}"] = replace(reused, reuse_drafts=False)
+        rows[f"draft {share}"] = reused
+        if keep != KEEPS[0]:
+            rows[f"draft from layer 0 {share}"] = replace(reused, layer=0)
+            rows[f"draft + tiles {share}"] = replace(reused, options={"skip_tiles": True})
         for budget in BUDGETS:
             held = {"skip_tiles": True, "tile_budget": budget}
-            rows[f"draft + {budget} tiles at most {share}"] = replace(draft, options=held)
+            rows[f"draft + {budget} tiles at most {share}"] = replace(reused, options=held)
     return rows
 
 
@@ -98,6 +99,7 @@ def answered(
     rows: Mapping[str, RunSettings], samples: Sequence[Sample], folder: Path, title: str
 ) -> dict[str, Records]:
     """The records of every row, those on file included."""
+    folder.mkdir(parents=True, exist_ok=True)
     labels = by_label(rows.values())
     if len(labels) != len(rows):
         raise ValueError(f"{len(rows)} rows have only {len(labels)} settings between them")

@@ -90,7 +90,8 @@ def test_a_tile_that_is_not_encoded_and_a_draft_are_counted(bench):
 def run(tiny_pair):
     def invoke(*options: str):
         pair = ["--small", tiny_pair[0], "--large", tiny_pair[1], "--device", "cpu", "--max-new-tokens", "4"]
-        return CliRunner(env={"COLUMNS": "80"}).invoke(app, ["bench", *pair, "--rounds", "2", *options])
+        rounds = [] if "--rounds" in options else ["--rounds", "2"]
+        return CliRunner(env={"COLUMNS": "80"}).invoke(app, ["bench", *pair, *rounds, *options])
 
     return invoke
 
@@ -121,11 +122,11 @@ def test_the_table_names_every_stage(run):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (["--rounds", "0"], "0"),
+        (["--rounds", "0"], "not '0'"),
         (["--image", "a.png"], "--question"),
         (["--image", "no-such.png", "--question", "What?"], "no-such.png"),
         (["--method", "magic"], "magic"),
-        (["--keep", "200%"], "2"),
+        (["--keep", "200%"], "2.0"),
         (["--dtype", "int4"], "int4"),
     ],
 )

@@ -34,7 +34,7 @@ def test_a_total_adds_up_bounds_that_differ():
     [
         (Work(200, 10), 2.2, "limited by arithmetic"),
         (Work(200, 50), 5.5, "limited by memory"),
-        (Work(200, 50), 20.0, "launching many small operations"),
+        (Work(200, 50), 20.0, "the rest is neither"),
         (Work(200, 50), 2.5, "what caches hold"),
         (Work(), 2.5, "nothing that is counted"),
     ],

@@ -87,6 +87,10 @@ def _show(result: "BenchResult", asked: "Question") -> None:
     console = Console(highlight=False)
     console.print(answer_panel(result.answer, asked.text))
     print_table(_table(result))
+    for machine in dict.fromkeys(result.machines.values()):
+        models = " and ".join(model for model, other in result.machines.items() if other == machine)
+        console.print(f"{models} on {_best(machine)}")
+    console.print(f"measured: median of {result.rounds} rounds after a warm-up; bytes: the least that must be moved")
     console.print(result.limit)
 
 
@@ -99,9 +103,6 @@ def _table(result: "BenchResult") -> "Table":
         table.add_column(name, justify="right", no_wrap=True)
     for stage in (*result.stages, result.total):
         table.add_row(*_cells(stage), style="bold" if stage.bound is None else None)
-    lines = [f"{model}: {_best(machine)}" for model, machine in result.machines.items()]
-    lines.append(f"measured: median of {result.rounds} rounds after a warm-up; bytes are the least that must be moved")
-    table.caption, table.caption_justify = "\n".join(lines), "left"
     return table
 
 

@@ -9,8 +9,8 @@ import torch
 
 from stitchvlm.timing import wait_for_devices
 
-_FAR = 3.0
-"""From so many times its bound on, what is counted explains less of a stage than what is not."""
+_FAR = 2.0
+"""From so many times its bound on, a stage is limited by something else."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,8 @@ def what_limits(stages: Sequence[Stage]) -> str:
         return f"{said}, and does nothing that is counted here."
     least = f"{slowest.bound} accounts for {slowest.roofline * 1e3:.2g} ms of it"
     if slowest.ratio >= _FAR:
-        return f"{said}: {least}, and the rest is launching many small operations and what is not counted."
+        rest = "kernels too small for the speed of a large product, launching them, or other work on this machine"
+        return f"{said}: {least}, and the rest is neither but {rest}."
     if slowest.ratio < 1:
         return f"{said}, less than {slowest.roofline * 1e3:.2g} ms of {slowest.bound}: it works on what caches hold."
     return f"{said}: {least}, so it is limited by {slowest.bound}."
