@@ -165,10 +165,31 @@ def test_an_answer_is_right_where_it_is_what_was_asked_for(study, sample):
     assert (exited["correct"], exited["score"], exited["large_score"]) == (False, 0, 1)
 
 
-def test_live_latency_shares_nothing(study, sample):
-    for name in ("guided", "exits", "small-alone"):
-        live = study.record(sample, name, live=True)["live"]
-        assert 0 < live["first_token"] <= live["total"]
+@pytest.mark.parametrize(
+    ("name", "computed"),
+    [
+        ("guided", {"small": 2, "large": 2}),
+        ("large-alone", {"small": 1, "large": 2}),
+        ("exits", {"small": 2, "large": 1}),
+        ("small-alone", {"small": 2}),
+    ],
+)
+def test_live_latency_shares_nothing(study, sample, monkeypatch, name, computed):
+    """Once for the record, where the spared model counts too, and once more for each model on the way of the row."""
+    prepared, encoded, prepare, embed = Counter(), Counter(), Engine.prepare, Engine.embed
+
+    def model_of(engine):
+        return "small" if engine is study.small() else "large"
+
+    monkeypatch.setattr(
+        Engine, "prepare", lambda engine, *rest: (prepared.update([model_of(engine)]), prepare(engine, *rest))[1]
+    )
+    monkeypatch.setattr(
+        Engine, "embed", lambda engine, *rest: (encoded.update([model_of(engine)]), embed(engine, *rest))[1]
+    )
+    live = study.record(sample, name, live=True)["live"]
+    assert 0 < live["first_token"] <= live["total"]
+    assert prepared == encoded == computed
 
 
 def test_small_alone_never_loads_the_large_model(tiny_pair, sample, monkeypatch):
