@@ -116,11 +116,19 @@ def test_other_hardware_and_commits_are_told(results, tmp_path):
     ]
 
 
-def test_rows_that_were_all_interrupted_alike_are_alike():
-    twice = [RUN, RUN | {"commit": "def"}]
-    assert told_apart({"a": twice, "b": twice[::-1]}) == []
-    assert told_apart({"a": twice, "b": [RUN], "c": [RUN]}) == [
+def test_rows_that_were_all_interrupted_alike_are_alike_but_for_the_commit():
+    """Two runs on machines that differ are the same for all rows; answers of two commits are of two programs."""
+    moved, changed = [RUN, RUN | {"cpu": "another CPU"}], [RUN, RUN | {"commit": "def"}]
+    assert told_apart({"a": moved, "b": moved[::-1]}) == told_apart({"a": [RUN], "b": [RUN]}) == told_apart({}) == []
+    assert told_apart({"a": changed, "b": changed[::-1]}) == [
+        "answers of more than one commit stand in one row: abc and def (a, b)"
+    ]
+    assert told_apart({"a": changed, "b": [RUN], "c": [RUN]}) == [
         "not all rows were measured with the same commit: abc, but abc and def (a)"
+    ]
+    dirty = [RUN | {"commit": "f" * 40}, RUN | {"commit": "f" * 40 + " with changes"}]
+    assert told_apart(dict.fromkeys("abcde", dirty)) == [
+        "answers of more than one commit stand in one row: ffffffffff and ffffffffff with changes (a, b, c and 2 more)"
     ]
 
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from stitchvlm.cli import app
 from stitchvlm.errors import DataError
 from stitchvlm.evaluation.results import ResultFile, read_records, read_settings, settings_path
+from stitchvlm.evaluation.study import Study
 from stitchvlm.evaluation.tables import STUDY, StudyTable
 
 QUICK = ["--device", "cpu", "--max-new-tokens", "4", "--no-memory", "--live", "1", "--agreement", "2"]
@@ -246,6 +247,33 @@ def test_bad_lines_are_told_and_the_rest_is_answered(questions, tiny_pair, tmp_p
         assert len(StudyTable.read(tmp_path / "out" / STUDY).problems) == 4
     strict = CliRunner().invoke(app, [*arguments[:-1], str(tmp_path / "strict"), "--strict"])
     assert strict.exit_code == 1 and "line 2: missing picture" in strict.stderr and len(strict.stderr.splitlines()) == 1
+
+
+def test_a_row_that_can_be_asked_nothing_is_left_out_with_its_reason(questions, tiny_pair, tmp_path, monkeypatch):
+    """The others are compared; where no row can be asked anything, that is the error."""
+    mute, reply = ["random 50%"], Study._reply
+
+    def refuse(study, question, row, small):
+        if row.name in mute:
+            raise ValueError(f"{row.name} is never asked")
+        return reply(study, question, row, small)
+
+    monkeypatch.setattr(Study, "_reply", refuse)
+    pair = ["--small", tiny_pair[0], "--large", tiny_pair[1], *QUICK, "--methods", "random,guided", "--keep", "50%"]
+    done = CliRunner().invoke(app, ["compare", f"folder:{questions}", *pair, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.stderr
+    study = StudyTable.read(tmp_path / "out" / STUDY)
+    assert [(row.name, row.all["n"]) for row in study.rows] == (
+        [("small-alone", 2), ("large-alone", 2), ("guided 50%", 2)]
+    )
+    assert study.left_out == ["random 50%: random 50% is never asked"] and "random 50% is never" in done.stdout
+    assert len(study.problems) == 4 and not any("never asked" in problem for problem in study.problems)
+    mute += ["large-alone", "guided 50%"]
+    monkeypatch.setattr(Study, "_look", lambda *_: refuse(*_, None))
+    mute.append("small-alone")
+    none = CliRunner().invoke(app, ["compare", f"folder:{questions}", *pair, "--out", str(tmp_path / "none")])
+    assert none.exit_code == 1 and "no question could be asked, line 2" in none.stderr
+    assert not (tmp_path / "none" / STUDY).exists()
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,24 @@ def test_several_questions_about_one_picture(write):
     assert samples[0].group == samples[1].group == "images/a.png"
 
 
+def test_one_picture_is_one_group_however_it_is_spelled(write, tmp_path):
+    """Its questions depend on each other; those about another of the same name in another folder do not."""
+    (tmp_path / "images" / "more").mkdir()
+    Image.new("RGB", (8, 6), "black").save(tmp_path / "images" / "more" / "a.png")
+    spelled = [
+        "images/a.png",
+        "./images/a.png",
+        "images//a.png",
+        "images/more/../a.png",
+        str(tmp_path / "images/a.png"),
+    ]
+    spelled.append(f"../{tmp_path.name}/images/a.png")
+    samples, problems = load_folder(write(*(row(image=name) for name in [*spelled, "images/more/a.png"])))
+    assert not problems
+    assert [sample.group for sample in samples] == ["images/a.png"] * 6 + ["images/more/a.png"]
+    assert all(sample.picture().size == (8, 6) for sample in samples)
+
+
 def test_a_rectangle_is_one_answer_and_a_list_is_several(write):
     samples, _ = load_folder(write(row(answer=[0, 0, 1, 1], metric="iou", id="a"), row(answer=["a", "b"], id="b")))
     assert samples[0].answers == ("[0, 0, 1, 1]",) and samples[1].answers == ("a", "b")

@@ -142,6 +142,34 @@ def test_variance_of_a_mean_by_hand():
     assert mean_variance([0, 1], "ab") == 0.25 == mean_variance([0, 0, 1, 1], "aabb")
     assert mean_variance([0, 1, 0, 1], "aabb") == 0, "both pictures have the same mean"
     assert mean_variance([0, 1], "aa") == float("inf")
+    # Mean 0.4. The six fall 2.4 short of it, the others exceed it by 0.6 each: 5.76 / 0.2 + 4 · 0.36 / 1.2 = 30, of 10².
+    assert mean_variance([0] * 6 + [1] * 4, "aaaaaabcde") == pytest.approx(0.3)
+
+
+def test_a_picture_with_many_questions_makes_them_worth_less_by_hand():
+    """One of three questions and one of one are worth 4² / (3² + 1²) questions; one of six and four of one 10² / 40."""
+    z2 = 1.959964**2
+    assert mean_interval([1.0] * 4, "aaab") == pytest.approx(wilson_interval(1.6, 1.6))
+    assert mean_interval([0.0] * 6 + [1.0] * 4, "aaaaaabcde") == pytest.approx(wilson_interval(0.4 * 2.5, 2.5))
+    assert paired_difference([1] * 4, [1] * 4, "aaab").high == pytest.approx(z2 / (1.6 + z2))
+
+
+def test_intervals_hold_what_they_should_where_one_picture_has_most_of_the_questions():
+    """One picture has 161 questions and 39 have one; or ten have ten, and a hundred one."""
+    random, held = np.random.default_rng(0), []
+    for sizes in ([161] + [1] * 39, [10] * 10 + [1] * 100):
+        groups, inside = np.repeat(np.arange(len(sizes)), sizes), np.zeros(3)
+        for _ in range(300):
+            two, spread = np.where(random.random(len(sizes)) < 0.5, 0.95, 0.35), random.beta(2, 1, len(sizes))
+            scores, graded, half = (random.random((3, 200)) < np.stack([two, spread, two / 2])[:, groups]).astype(float)
+            low, high = mean_interval(scores.tolist(), groups.tolist())
+            inside[0] += low <= 0.65 <= high
+            low, high = mean_interval(graded.tolist(), groups.tolist())
+            inside[1] += low <= 2 / 3 <= high
+            told = paired_difference(scores.tolist(), half.tolist(), groups.tolist(), resamples=500)
+            inside[2] += told.low <= 0.325 <= told.high
+        held.append(inside / 300)
+    assert np.min(held) > 0.88, held
 
 
 def test_copies_of_a_question_add_nothing():

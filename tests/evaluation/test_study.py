@@ -1,5 +1,6 @@
 """Many ways of answering on the same questions: what is shared, what is counted, and what is asked again."""
 
+import shutil
 from collections import Counter
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import pytest
 
 from stitchvlm.cascade import Cascade
 from stitchvlm.engine import Engine
+from stitchvlm.errors import DataError
 from stitchvlm.evaluation.results import ResultFile
 from stitchvlm.evaluation.sample import Problem
 from stitchvlm.evaluation.settings import RunSettings, by_label, parse_method
@@ -184,10 +186,31 @@ def test_an_answer_is_right_where_it_is_what_was_asked_for(study, sample):
     assert (exited["correct"], exited["score"], exited["large_score"]) == (False, 0, 1)
 
 
-def test_live_latency_shares_nothing(study, sample):
-    for name in ("guided", "exits", "small-alone"):
-        live = study.record(sample, name, live=True)["live"]
-        assert 0 < live["first_token"] <= live["total"]
+@pytest.mark.parametrize(
+    ("name", "computed"),
+    [
+        ("guided", {"small": 2, "large": 2}),
+        ("large-alone", {"small": 1, "large": 2}),
+        ("exits", {"small": 2, "large": 1}),
+        ("small-alone", {"small": 2}),
+    ],
+)
+def test_live_latency_shares_nothing(study, sample, monkeypatch, name, computed):
+    """Once for the record, where the spared model counts too, and once more for each model on the way of the row."""
+    prepared, encoded, prepare, embed = Counter(), Counter(), Engine.prepare, Engine.embed
+
+    def model_of(engine):
+        return "small" if engine is study.small() else "large"
+
+    monkeypatch.setattr(
+        Engine, "prepare", lambda engine, *rest: (prepared.update([model_of(engine)]), prepare(engine, *rest))[1]
+    )
+    monkeypatch.setattr(
+        Engine, "embed", lambda engine, *rest: (encoded.update([model_of(engine)]), embed(engine, *rest))[1]
+    )
+    live = study.record(sample, name, live=True)["live"]
+    assert 0 < live["first_token"] <= live["total"]
+    assert prepared == encoded == computed
 
 
 def test_small_alone_never_loads_the_large_model(tiny_pair, sample, monkeypatch):
@@ -236,6 +259,60 @@ def test_questions_that_cannot_be_asked_are_noted_by_line(settings, scenes_task,
             pytest.raises(ValueError, match="<IMG_CONTEXT>"),
         ):
             list(study.run([replace(bad, line=line)], {"random": file}, strict=strict))
+
+
+def test_a_row_that_cannot_be_asked_a_question_leaves_it_to_the_others(settings, scenes_task, tmp_path, monkeypatch):
+    rows = {method: settings(method=method, exit="never") for method in ("random", "uniform", "large-alone")}
+    study, reply = Study(rows, "cpu"), Study._reply
+    samples = [replace(sample, line=line) for line, sample in enumerate(load_task("scenes", 3), start=1)]
+
+    def refuse(study, question, row, small):
+        if row.name == "random" or (row.name == "uniform" and question.text == samples[1].question):
+            raise ValueError(f"{row.name} cannot")
+        return reply(study, question, row, small)
+
+    monkeypatch.setattr(Study, "_reply", refuse)
+    files = {name: ResultFile(tmp_path / f"{name}.jsonl", row.identity("scenes")) for name, row in rows.items()}
+    list(study.run(samples, files))
+    assert {name: [record["id"] for record in file.records] for name, file in files.items()} == (
+        {"random": [], "uniform": ["q0", "q2"], "large-alone": ["q0", "q1", "q2"]}
+    )
+    told = [(1, "random"), (2, "random"), (2, "uniform"), (3, "random")]
+    assert [(problem.line, problem.detail) for problem in study.problems] == (
+        [(line, f"{name}: {name} cannot") for line, name in told]
+    )
+    assert study.refusals.problems(["large-alone"]) == [] and study.refusals.reason("uniform") == "uniform cannot"
+    assert [str(problem) for problem in study.refusals.problems(["uniform"])] == (
+        ["line 2: question that cannot be asked: uniform cannot"]
+    )
+
+
+@pytest.mark.parametrize("broken", [0, 1], ids=["small", "large"])
+def test_a_broken_model_is_no_question_that_cannot_be_asked(tiny_pair, scenes_task, tmp_path, broken):
+    """Its config is whole, so that it only shows when the weights are read."""
+    pair = [shutil.copytree(source, tmp_path / name) for source, name in zip(tiny_pair, ("s", "l"), strict=True)]
+    weights = pair[broken] / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    row = RunSettings(*map(str, pair), max_new_tokens=4, keep=0.5, method="random", exit="never")
+    study, samples = Study({"random": row}, "cpu"), [replace(one, line=1) for one in load_task("scenes", 2)]
+    with ResultFile(tmp_path / "r.jsonl", {}) as file, pytest.raises(DataError, match=f"weights in {pair[broken]}"):
+        list(study.run(samples, {"random": file}))
+    assert study.problems == [] == file.records
+
+
+def test_models_that_no_pending_row_needs_are_not_loaded(tiny_pair, scenes_task, tmp_path, monkeypatch):
+    from stitchvlm.stitch import load_vlm
+
+    loaded = []
+    monkeypatch.setattr(
+        "stitchvlm.stitch.load_vlm", lambda source, *rest: (loaded.append(source), load_vlm(source, *rest))[1]
+    )
+    row = RunSettings(*tiny_pair, max_new_tokens=4, method="none", exit="never", both=False)
+    for expected in ([tiny_pair[1]], []):
+        loaded.clear()
+        with ResultFile(tmp_path / "alone.jsonl", {}) as file:
+            list(Study({"alone": row}, "cpu").run(load_task("scenes", 2), {"alone": file}))
+        assert loaded == expected, "the second time all is on file"
 
 
 def test_rows_of_a_study_share_their_models(settings):

@@ -42,19 +42,29 @@ def on_shared_questions(records: Mapping[str, Sequence[Record]]) -> tuple[dict[s
 def told_apart(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     """In what the surroundings of rows differ, one text for each thing; none where all rows were made alike.
 
+    Rows that were all interrupted alike are fair to each other, but answers of two commits are those of two programs.
+
     Args:
         runs: of every row, hardware, versions and commit of each run that wrote to it.
     """
     told = []
     for field in _PLACE:
-        rows: dict[str, list[str]] = {}
+        rows: dict[tuple[str, ...], list[str]] = {}
         for name, of_row in runs.items():
             values = sorted({_value(run.get(field)) for run in of_row})
-            rows.setdefault(" and ".join(values) or "unknown", []).append(name)
+            rows.setdefault(tuple(values) or ("unknown",), []).append(name)
         if len(rows) > 1:
-            usual = max(rows, key=lambda value: len(rows[value]))
-            others = [f"{value} ({_listed(names)})" for value, names in rows.items() if value != usual]
-            told.append(f"not all rows were measured with the same {field}: {usual}, but {', '.join(others)}")
+            usual = max(rows, key=lambda values: len(rows[values]))
+            others = [f"{' and '.join(values)} ({_listed(names)})" for values, names in rows.items() if values != usual]
+            told.append(
+                f"not all rows were measured with the same {field}: {' and '.join(usual)}, but {', '.join(others)}"
+            )
+        elif field == "commit":
+            told += [
+                f"answers of more than one commit stand in one row: {' and '.join(values)} ({_listed(names)})"
+                for values, names in rows.items()
+                if len(values) > 1
+            ]
     return told
 
 

@@ -82,17 +82,20 @@ class Comparison:
             self._notice_done(files, notice)
             for label, record in study.run(self.task.samples, files, self.strict):
                 notice(label, "answered", record)
-            problems = [*self.task.problems, *study.problems]
-            empty = [label for label, file in files.items() if not file.records]
-            if empty:
+            asked = {sample.id for sample in self.task.samples}
+            mute = [label for label, file in files.items() if asked.isdisjoint(file.ids())]
+            paths = {label: path for label, path in paths.items() if label not in mute}
+            problems = [*self.task.problems, *study.refusals.problems(paths or files)]
+            if not paths:
                 raise DataError(
-                    f"no question could be asked, {problems[0] if problems else empty[0]}: mend the questions"
+                    f"no question could be asked, {problems[0] if problems else mute[0]}: mend the questions"
                 )
             if self.extras.memory:
-                problems += self._measure_memory(files, notice)
+                problems += self._measure_memory({label: files[label] for label in paths}, notice)
             agreement = self._agreement(study, before, self._askable(paths), notice)
             gallery = self._gallery(study, paths, out, notice)
-            told = {"problems": [str(problem) for problem in problems], "left_out": list(self.left_out)}
+            left_out = [*self.left_out, *(f"{label}: {study.refusals.reason(label)}" for label in mute)]
+            told = {"problems": [str(problem) for problem in problems], "left_out": left_out}
             table = self._table(out, paths, agreement=agreement, gallery=gallery, **told)
             table.write(out / STUDY)
         return replace(table, folder=out), problems
@@ -161,7 +164,7 @@ class Comparison:
         guided = [
             (settings.keep, label)
             for label, settings in rows.items()
-            if settings.exit == "never" and isinstance(settings.keep, float)
+            if label in paths and settings.exit == "never" and isinstance(settings.keep, float)
         ]
         if not guided or not self.extras.n_gallery:
             return []

@@ -7,6 +7,7 @@ not there.
 """
 
 import json
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -59,7 +60,7 @@ def questions_of_line(
             box=tuple(map(float, part["box"])) if _is_box(part.get("box")) else None,
             metric=metric_of_it,
             line=number,
-            group=picture,
+            group=os.path.relpath(root / picture, root),  # one picture is one group, however it is spelled
         )
 
 

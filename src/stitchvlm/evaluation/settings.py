@@ -6,8 +6,8 @@ from typing import Any
 
 from stitchvlm.adaptive import MassKeep
 from stitchvlm.defaults import default_exit, within
-from stitchvlm.exits import CalibratedExit, SmallEarlyExit, parse_exit
-from stitchvlm.exits.bound import sampling_in_use, way_in_use
+from stitchvlm.exits import SmallEarlyExit, parse_exit
+from stitchvlm.exits.bound import dtype_name, sampling_in_use, way_in_use
 from stitchvlm.families.fingerprint import fingerprint
 from stitchvlm.methods import LargeAlone, Method, make_method, method_class
 from stitchvlm.methods.alone import SmallAlone
@@ -26,7 +26,7 @@ class RunSettings:
     Attributes:
         small: hub id or folder; None, with ``large``, is the embedded pair.
         method: a method's name; ``none`` is short for ``large-alone``, ``small`` for ``small-alone``.
-        exit: None is the embedded pair's own threshold where a guide works, else ``never``.
+        exit: None is the embedded pair's own with the settings that it was fitted for, else ``never``.
         both: also ask the model that was spared.
         reuse_drafts: let the large model verify the draft where the row has one.
         options: of the method, by the names of its fields.
@@ -75,38 +75,34 @@ class RunSettings:
             return f" + exit {self.exit}"
 
     def resolve(self) -> "RunSettings":
-        """The same settings with every default spelled out.
+        """The same settings with every default spelled out, a fitted exit by its score and threshold, and one name for each type.
 
         Raises:
-            ValueError: if a share or a threshold is out of its range, or a model is missing.
+            ValueError: if a share or a threshold is out of its range, a model is missing, or an exit was fitted for other models
+                or another way of answering.
         """
-        small, large, exit, method = self.small, self.large, self.exit, method_class(self.method).name
+        small, large, method = self.small, self.large, method_class(self.method).name
         if small is None and large is None:
             small, large = str(pair_path("small")), str(pair_path("large"))
         elif method == SMALL_ALONE and large is None:
             large = small  # fills the place, and is never loaded
         if small is None or large is None:
             raise ValueError("give both --small and --large, or neither for the embedded pair")
-        resolved = replace(self, small=small, large=large, keep=spell_keep(self.keep), method=method)
-        if exit is None:
-            exit = within(default_exit(embedded=self.small is None and self.large is None), resolved._in_use).spelling
-        elif not isinstance(parse_exit(exit), CalibratedExit):
-            exit = parse_exit(exit).spelling
-        return replace(resolved, exit=exit)
+        keep, dtype = spell_keep(self.keep), dtype_name(self.dtype)
+        resolved = replace(self, small=small, large=large, keep=keep, method=method, dtype=dtype)
+        embedded = self.small is None and self.large is None
+        policy = default_exit(embedded) if self.exit is None else parse_exit(self.exit)
+        return replace(resolved, exit=_spelled(within(policy, resolved._in_use)))
 
     def identity(self, task: str) -> dict[str, Any]:
         """What must agree for two runs to go into one file; models by their weights, not by where they lie."""
         resolved = self.resolve()
-        return {"task": task} | asdict(resolved) | resolved._models() | {"exit": resolved.policy().spelling}
+        return {"task": task} | asdict(resolved) | resolved._models()
 
     def policy(self) -> SmallEarlyExit:
-        """The exit policy of resolved settings.
-
-        Raises:
-            ValueError: if it was fitted for other models or another way of answering.
-        """
+        """The exit policy of resolved settings."""
         assert self.exit is not None, "resolve() spells it out"
-        return within(parse_exit(self.exit), self._in_use)
+        return parse_exit(self.exit)
 
     def way(self) -> Method:
         """The method with its options.
@@ -132,6 +128,21 @@ class RunSettings:
 
     def _models(self) -> dict[str, str]:
         return {"small": fingerprint(str(self.small)), "large": fingerprint(str(self.large))}
+
+
+def _spelled(policy: SmallEarlyExit) -> float | str:
+    """A policy as :func:`~stitchvlm.exits.parse_exit` reads it, without the place of a file.
+
+    Raises:
+        ValueError: if score and threshold do not say all of it.
+    """
+    usual = SmallEarlyExit.consistency_keep
+    if policy.consistency_keep != usual:
+        raise ValueError(
+            f"{policy.origin} looks at {policy.consistency_keep:g} of the visual tokens for consistency, and runs are measured "
+            f"with {usual:g}: calibrate it anew"
+        )
+    return policy.spelling
 
 
 def parse_method(text: str) -> tuple[str, dict[str, Any]]:

@@ -25,27 +25,32 @@ def wilson_interval(n_correct: float, n: float, z: float = 1.959964) -> tuple[fl
 def mean_variance(values: Sequence[float], groups: Sequence[object]) -> float:
     """The variance of the mean of values that depend on each other within a group and on nothing else beyond it.
 
-    The sandwich estimate of a ratio (Liang and Zeger, 1986): whole groups are what was drawn. Groups of one give the textbook
-    value. Infinite where there is one group only, which says nothing of others.
+    The sandwich estimate of a ratio (Liang and Zeger, 1986): whole groups are what was drawn. A group pulls the mean towards
+    itself, a large one most of all, so its square is divided by what is left of it where all values of a group are one (after Bell
+    and McCaffrey, 2002). Groups of one give the textbook value. Infinite where there is one group only, which says nothing
+    of others.
     """
     sums, sizes = _group_sums(values, groups)
-    n_groups = len(sums)
-    if n_groups < 2:
+    if len(sums) < 2:
         return math.inf
-    return float(n_groups / (n_groups - 1) * np.square(sums - np.mean(values) * sizes).sum() / len(values) ** 2)
+    shares = sizes / sizes.sum()
+    left = 1 - 2 * shares + np.square(shares).sum()
+    return float((np.square(sums - np.mean(values) * sizes) / left).sum() / len(values) ** 2)
 
 
 def mean_interval(scores: Sequence[float], groups: Sequence[object]) -> tuple[float, float]:
     """The 95 % interval of a mean score between 0 and 1: Wilson's for as many questions as these are worth.
 
     Questions about one picture are worth less than as many about different ones: n is divided by how much larger the variance of
-    the mean is than without groups (Korn and Graubard, 1998), but not below the number of groups. Where nothing varies that
-    number stands for n.
+    the mean is than without groups (Korn and Graubard, 1998), but not below what they are worth if all questions about a picture
+    have one score: the number of groups where these are equally large, and less where they are not (Kish, 1965). Where
+    nothing varies that stands for n.
     """
-    n, n_groups, mean = len(scores), len(set(groups)), float(np.mean(scores))
-    plain = mean_variance(scores, range(n))
-    inflation = mean_variance(scores, groups) / plain if plain > 0 and n_groups > 1 else n / n_groups
-    worth = min(n, max(n_groups, n / max(1.0, inflation)))
+    n, mean = len(scores), float(np.mean(scores))
+    _, sizes = _group_sums(scores, groups)
+    plain, least = mean_variance(scores, range(n)), n / _size_of_own_group(sizes)
+    inflation = mean_variance(scores, groups) / plain if plain > 0 and len(sizes) > 1 else n / least
+    worth = min(n, max(least, n / max(1.0, inflation)))
     return wilson_interval(mean * worth, worth)
 
 
@@ -135,10 +140,11 @@ def _score_interval(gains: np.ndarray, unusual: np.ndarray, groups: Sequence[obj
     """Tango's interval for as many questions as these are worth.
 
     That is n divided by how much more the sums over groups vary than the questions do. Few groups tell little of it, so half a one
-    more is counted in which all questions differ: where none does, the number of groups stands for n, as in :func:`mean_interval`.
+    more is counted in which all questions differ, as large as a question's own is on average: where none does, n is what it is in
+    :func:`mean_interval` where nothing varies.
     """
     sums, sizes = _group_sums(unusual, groups)
-    n, size = len(gains), len(gains) / len(sizes)
+    n, size = len(gains), _size_of_own_group(sizes)
     inflation = (np.square(sums).sum() + size**2 / 2) / (np.square(unusual).sum() + size / 2)
     worth = n / max(1.0, float(inflation))
     gained, lost = float(gains.clip(min=0).mean()), float((-gains).clip(min=0).mean())
@@ -160,6 +166,11 @@ def _group_sums(values: Sequence[float] | np.ndarray, groups: Sequence[object]) 
     numbers: dict[object, int] = {}
     place = [numbers.setdefault(group, len(numbers)) for group in groups]
     return np.bincount(place, np.asarray(values, dtype=float)), np.bincount(place).astype(float)
+
+
+def _size_of_own_group(sizes: np.ndarray) -> float:
+    """How many members a question's own group has, on average over the questions: large groups count more often."""
+    return float(np.square(sizes).sum() / sizes.sum())
 
 
 @dataclass(frozen=True)

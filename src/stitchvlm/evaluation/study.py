@@ -6,22 +6,22 @@ user would wait, everything computed anew and nothing shared, is measured apart,
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from stitchvlm.cascade import Cascade
 from stitchvlm.evaluation.account import Accountant, LargeReply, Measured, Timed
 from stitchvlm.evaluation.comparable import SAME
+from stitchvlm.evaluation.refusals import Refusals
 from stitchvlm.evaluation.results import ResultFile
+from stitchvlm.evaluation.row import Row
 from stitchvlm.evaluation.sample import Problem, Sample
 from stitchvlm.evaluation.settings import RunSettings
 from stitchvlm.evaluation.shared import FirstToken, SharedEngine
 from stitchvlm.families import check_checkpoint, text_layers
 from stitchvlm.guide import GuidePass
 from stitchvlm.maps import MapForm
-from stitchvlm.methods import Evidence, TokenReducer
 from stitchvlm.records import Answer, Question, Verdict
 from stitchvlm.sampling import Sampling
 from stitchvlm.stitch import Stitch, check_steps
@@ -30,32 +30,11 @@ from stitchvlm.timing import Stopwatch
 Record = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Row:
-    """One way of answering: its settings and the path that they make."""
-
-    name: str
-    settings: RunSettings
-    cascade: Cascade
-
-    @property
-    def asks_large(self) -> bool:
-        return self.cascade.method.asks_large
-
-    @property
-    def map_form(self) -> MapForm:
-        """The form of the guide map that the method wants; the usual one where any will do, so that such rows share a look."""
-        method = self.cascade.method
-        if isinstance(method, TokenReducer) and Evidence.GUIDE_MAP in method.needs:
-            return method.map_form
-        return MapForm()
-
-
 class Study:
     """Answers questions in several ways and accounts for each.
 
     Attributes:
-        problems: questions that could not be asked, and why.
+        refusals: questions that could not be asked, and why.
     """
 
     def __init__(
@@ -98,41 +77,44 @@ class Study:
         self._base = replace(vlm.cascade, small=self.small, large=self.large)
         depth = text_layers(check_checkpoint(str(first.large)))
         self.rows = {name: self._row(name, settings, depth) for name, settings in resolved.items()}
-        self.problems: list[Problem] = []
+        self.refusals = Refusals()
         self._memory: dict[Any, Timed[Any]] = {}
         self._n_live = n_live
         self._accountant = Accountant(self.small, self.large)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Questions that could not be asked, or not in some of the ways."""
+        return self.refusals.problems(self.rows)
 
     def run(
         self, samples: Sequence[Sample], files: Mapping[str, ResultFile], strict: bool = False
     ) -> Iterator[tuple[str, Record]]:
         """Answer what the files do not hold yet; each record is on disk before it is yielded, with the name of its row.
 
-        A question of a user's file that cannot be asked is noted in ``problems`` and left out, unless ``strict``.
+        A question of a user's file that a row cannot be asked is noted in ``refusals`` and left out there, unless ``strict``.
 
         Raises:
             ValueError: with ``strict``, or for a task of this package, if a question cannot be asked.
+            DataError: if a model that is needed cannot be loaded.
         """
         done = {name: file.ids() for name, file in files.items()}
+        left = {sample.id: [row for row in self.rows.values() if sample.id not in done[row.name]] for sample in samples}
+        self._load([row for rows in left.values() for row in rows])
         live = {sample.id for sample in samples[: self._n_live]}
-        warm = False
+        cold = set(self.rows)
         for sample in samples:
-            pending = [row for name, row in self.rows.items() if sample.id not in done[name]]
-            if not pending:
-                continue
+            pending = left[sample.id]
             try:
-                question = Question(sample.question, (sample.picture(),))
-                if not warm:
-                    self._warm_up(question, pending)
-                    warm = True
+                question = self._question(sample, pending, strict) if pending else None
+                if question is None:
+                    continue
+                cold -= self._warm_up(question, [row for row in pending if row.name in cold])
                 for row in pending:
-                    record = self._record(sample, question, row, sample.id in live)
-                    files[row.name].append(record)
-                    yield row.name, record
-            except ValueError as error:
-                if strict or sample.line is None:
-                    raise
-                self.problems.append(Problem(sample.line, "question that cannot be asked", str(error)))
+                    with self._refusing(sample, [row], strict):
+                        record = self._record(sample, question, row, sample.id in live)
+                        files[row.name].append(record)
+                        yield row.name, record
             finally:
                 self._forget()
 
@@ -157,10 +139,33 @@ class Study:
         way = replace(self._base, method=method, schedule=schedule, exit=exit, reuse_drafts=settings.reuse_drafts)
         return Row(name, settings, way)
 
+    def _load(self, rows: Sequence[Row]) -> None:
+        """The models that rows need, before the first question: a broken checkpoint is no fault of a question."""
+        if any(row.asks_small for row in rows):
+            self.small()
+        if any(row.asks_large for row in rows):
+            self.large()
+
+    @contextmanager
+    def _refusing(self, sample: Sample, rows: Sequence[Row], strict: bool) -> Iterator[None]:
+        """Note why rows cannot be asked a question of a user's file; anywhere else, or if ``strict``, that ends the run."""
+        try:
+            yield
+        except ValueError as error:
+            if strict or sample.line is None:
+                raise
+            self.refusals.note(sample, [row.name for row in rows], str(error))
+
+    def _question(self, sample: Sample, rows: Sequence[Row], strict: bool) -> Question | None:
+        """The question with its picture; None where that is broken, which is then noted for all rows."""
+        with self._refusing(sample, rows, strict):
+            return Question(sample.question, (sample.picture(),))
+        return None
+
     def _record(self, sample: Sample, question: Question, row: Row, live: bool) -> Record:
         small = verdict = large = None
         needs_small, both, exit = row.cascade.needs_small, row.settings.both, row.cascade.exit
-        if needs_small or both:
+        if row.asks_small:
             small = self._look(question, row)
             if both or (exit.needs_draft and row.asks_large):
                 verdict = self._judge(small.result, row)
@@ -213,16 +218,24 @@ class Study:
             (answer,) = row.cascade.answer([question], self.sampling, first, Stopwatch())
             return {"total": watch.total(), "first_token": first.seconds(answer.answered_by)}
 
-    def _warm_up(self, question: Question, rows: Sequence[Row]) -> None:
-        """Every row once, for nothing: kernels are prepared for their shapes, and caches filled."""
+    def _warm_up(self, question: Question, rows: Sequence[Row]) -> set[str]:
+        """Every row once, for nothing: kernels are prepared for their shapes, and caches filled.
+
+        Returns:
+            names of the rows that could be asked; what kept others from it shows when they are.
+        """
+        warm = set()
         for row in rows:
-            small = None
-            if row.cascade.needs_small or row.settings.both:
-                small = self._look(question, row)
-                self._judge(small.result, row)
-            if row.asks_large:
-                self._reply(question, row, small)
+            with suppress(ValueError):
+                small = None
+                if row.asks_small:
+                    small = self._look(question, row)
+                    self._judge(small.result, row)
+                if row.asks_large:
+                    self._reply(question, row, small)
+                warm.add(row.name)
         self._forget()
+        return warm
 
     def _forget(self) -> None:
         self._memory.clear()

@@ -72,7 +72,7 @@ class StudyTable:
         agreement: of the models' attention layer by layer, see :mod:`stitchvlm.evaluation.agreement`; empty if not measured.
         gallery: pictures with what was said about them, see :class:`~stitchvlm.evaluation.gallery.Exhibit`.
         problems: questions or lines that were left out, as texts.
-        left_out: rows that cannot come down to the asked share, and why.
+        left_out: rows that cannot come down to the asked share, or be asked any question, and why.
         notes: questions that some rows answered and the table does not count, as texts.
         folder: where it was read; pictures lie beside it.
     """

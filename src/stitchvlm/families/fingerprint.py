@@ -1,17 +1,65 @@
 """Telling checkpoints apart by their weights, wherever they lie."""
 
 import hashlib
+import json
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
+from stitchvlm.errors import DataError
 from stitchvlm.families.checkpoint import checkpoint_folder
 
+WHOLE_BYTES = 64 * 2**20
+"""Weight files of up to this size are read whole."""
+_EDGE_BYTES = 4096
+"""Of larger ones, this much from the beginning and from the end of every tensor: two pages of a disk, however large it is."""
 
-def fingerprint(source: str) -> str:
-    """The name of a checkpoint and a short mark of its weights, made from the last 64 KiB of every weight file."""
+_HEADER_BYTES = 100_000_000
+"""The format allows no larger header."""
+
+
+def fingerprint(source: str, whole_bytes: int = WHOLE_BYTES) -> str:
+    """The name of a checkpoint and a short mark of its weights: with other weights it is another.
+
+    Files of up to ``whole_bytes`` count whole. Of larger ones the header and both ends of every tensor do, which training
+    changes; an edit that leaves the ends of all tensors as they were does not show.
+
+    Raises:
+        ValueError: if there is no such checkpoint.
+        DataError: if a large file of it is no safetensors file.
+    """
     digest = hashlib.sha256()
     for path in sorted(Path(checkpoint_folder(source)).glob("*.safetensors")):
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - 65536))
-            digest.update(f"{path.name} {size} ".encode() + file.read())
+        state = path.stat()
+        mark = _file_mark(path.resolve(), state.st_mtime_ns, state.st_size, whole_bytes)
+        digest.update(f"{path.name} {state.st_size} {mark} ".encode())
     return f"{Path(source).name} {digest.hexdigest()[:12]}"
+
+
+@lru_cache(maxsize=1024)
+def _file_mark(path: Path, modified: int, size: int, whole_bytes: int) -> str:
+    """Of one file, read again only once it was ``modified`` or has another ``size``."""
+    with path.open("rb") as file:
+        if size <= whole_bytes:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256()
+        for part in _header_and_ends(file):
+            digest.update(part)
+        return digest.hexdigest()
+
+
+def _header_and_ends(file: BinaryIO) -> Iterator[bytes]:
+    """The header of a safetensors file, and what each tensor begins and ends with, in the order in which they lie."""
+    n_header = int.from_bytes(file.read(8), "little")
+    header = file.read(min(n_header, _HEADER_BYTES))
+    try:
+        spans = [tensor["data_offsets"] for name, tensor in json.loads(header).items() if name != "__metadata__"]
+        spans = sorted((int(begin), int(end)) for begin, end in spans)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise DataError(f"{file.name} is no safetensors file: fetch the checkpoint again") from None
+    yield header
+    for begin, end in spans:
+        for place in (begin, max(begin, end - _EDGE_BYTES)):
+            file.seek(8 + n_header + place)
+            yield file.read(min(_EDGE_BYTES, end - begin))

@@ -1,0 +1,33 @@
+"""Questions that cannot be asked in some ways of answering, or in none, and what there is to say of them."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from stitchvlm.evaluation.sample import Problem, Sample
+
+
+@dataclass
+class Refusals:
+    """Why rows of a study could not be asked some questions, in the order in which that was found."""
+
+    _reasons: dict[str, tuple[int | None, dict[str, str]]] = field(default_factory=dict)
+
+    def note(self, sample: Sample, rows: Iterable[str], reason: str) -> None:
+        """Note why some rows, by name, cannot be asked a question."""
+        _, reasons = self._reasons.setdefault(sample.id, (sample.line, {}))
+        reasons.update(dict.fromkeys(rows, reason))
+
+    def problems(self, rows: Collection[str]) -> list[Problem]:
+        """What kept these rows from being asked: a reason once per question, with the rows' names unless it is that of all."""
+        told = []
+        for line, reasons in self._reasons.values():
+            mine = {row: reason for row, reason in reasons.items() if row in rows}
+            for reason in dict.fromkeys(mine.values()):
+                names = [row for row in mine if mine[row] == reason]
+                whose = "" if len(names) == len(rows) else f"{', '.join(names)}: "
+                told.append(Problem(line, "question that cannot be asked", whose + reason))
+        return told
+
+    def reason(self, row: str) -> str:
+        """The first thing that kept a row from being asked; empty where nothing did."""
+        return next((reasons[row] for _, reasons in self._reasons.values() if row in reasons), "")
