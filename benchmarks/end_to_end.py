@@ -73,14 +73,14 @@ def measure(
             name = f"{case.name} | {row.name} | {turn}"
             if name in file.ids():
                 continue
+            if time.monotonic() >= end:
+                return False
             if not warm:
                 _warm_up(case, pair, options)
                 warm = True
             if turn != now:
                 meter.forget()
                 now = turn
-            if time.monotonic() > end:
-                return False
             record = {"id": name, "case": case.name, "row": row.name, "round": turn, **meter.measure(row)}
             file.append(record)
             stages = ", ".join(f"{stage} {seconds:.3f}" for stage, seconds in record["seconds"].items())
