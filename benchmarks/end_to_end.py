@@ -188,6 +188,7 @@ def main() -> None:
             "config": config | {"fastv_and_tome_from_layer": early_layer(options.keep, n_layers)},
             "models": PRESETS[options.preset],
             "complete": complete,
+            "measured_by": json.loads(file.settings_path.read_text()).get("runs"),
             **summarise(file.records, cases, options.shares),
         }
     write_result(options.out, result)
