@@ -73,14 +73,14 @@ def measure(
             name = f"{case.name} | {row.name} | {turn}"
             if name in file.ids():
                 continue
+            if time.monotonic() >= end:
+                return False
             if not warm:
                 _warm_up(case, pair, options)
                 warm = True
             if turn != now:
                 meter.forget()
                 now = turn
-            if time.monotonic() > end:
-                return False
             record = {"id": name, "case": case.name, "row": row.name, "round": turn, **meter.measure(row)}
             file.append(record)
             stages = ", ".join(f"{stage} {seconds:.3f}" for stage, seconds in record["seconds"].items())
@@ -188,6 +188,7 @@ def main() -> None:
             "config": config | {"fastv_and_tome_from_layer": early_layer(options.keep, n_layers)},
             "models": PRESETS[options.preset],
             "complete": complete,
+            "measured_by": json.loads(file.settings_path.read_text()).get("runs"),
             **summarise(file.records, cases, options.shares),
         }
     write_result(options.out, result)
