@@ -57,6 +57,10 @@ def _columns(recorded: Recorded) -> dict[str, np.ndarray]:
             columns[name] = recorded.score(name)
         except ValueError as error:
             print(f"{name} is left out: {error}")
+    if PAPER not in columns:
+        raise SystemExit(
+            f"the other scores are compared with {PAPER}, which {recorded.name} does not hold: record it with --exit never"
+        )
     return columns
 
 

@@ -12,7 +12,7 @@ import torch
 from transformers import InternVLForConditionalGeneration
 
 from stitchvlm.evaluation.shared import SharedEngine
-from stitchvlm.families.base import VLM, Inputs
+from stitchvlm.families.base import VLM, CutPictures, Inputs
 from stitchvlm.families.internvl import InternVL, tap_language_model
 from stitchvlm.families.internvl2_checkpoint.config import native_config
 from stitchvlm.families.tiles import tiled_layout
@@ -72,7 +72,12 @@ class RandomPictures(InternVL):
     """Takes a question's text, ``"<tiles> <seed>"``, for a picture of so many tiles between the tokens of a random prompt."""
 
     def prepare(
-        self, vlm: VLM, questions: Sequence[Question], max_tiles: int | None, to: Shrink | None = None
+        self,
+        vlm: VLM,
+        questions: Sequence[Question],
+        max_tiles: int | None,
+        to: Shrink | None = None,
+        cut: CutPictures | None = None,
     ) -> Inputs:
         rows = [_random_inputs(vlm, *map(int, question.text.split())) for question in questions]
         return Inputs(

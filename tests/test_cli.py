@@ -231,7 +231,7 @@ BAD_OPTIONS = [
     (["--dtype", "int4"], "'int4'"),
     (["--method", "magic"], "'magic'"),
     (["--option", "layer"], "name=value, such as layer=2, not 'layer'"),
-    (["--option", "pivots=8"], "guided has no option 'pivots': it has picture_floor, smooth"),
+    (["--option", "pivots=8"], "guided has no option 'pivots': it has picture_floor, tile_budget"),
     (["--option", "picture_floor=much"], "picture_floor of guided must be a number, not 'much'"),
     (["--option", "picture_floor=2"], "picture_floor must be a share between 0 and 1, not 2"),
     (["--method", "fastv", "--option", "layer=9"], "layer 9 is beyond the model"),

@@ -54,7 +54,7 @@ def test_attention_of_the_last_row(name, seed, n_keep):
     query, key = (torch.randint(-3, 4, (1, heads, n_tokens, 4), generator=generator).float() for heads in (4, 2))
     if seed % 2:
         key = key[:, :, torch.randint(0, 5, (n_tokens,), generator=generator)]
-    prompt = Prompt(stream, stream.index, (LAYOUT,), torch.tensor([n_tokens]))
+    prompt = Prompt(stream, stream.index, (LAYOUT,), torch.tensor([n_tokens]), (torch.arange(N),))
     heard = listener(method, prompt, stream, 1, None)
     heard.hear(1, query, key, 0.5)
     seen = collect(method, prompt, stream, [torch.arange(N)], 2, heard, None, [0])

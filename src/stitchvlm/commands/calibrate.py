@@ -121,6 +121,8 @@ def _table(found: dict[str, Any], draw: "Draw", n_ways: int, out: Path, plot: Pa
     table.add_row("promise", found["promise"])
     table.add_row("why", found["theorem"] or "a figure of these questions, not a bound")
     table.add_row("fitted on", f"{draw.count(fitted['n'])}, of which {fitted['exits']:.1%} exit")
+    if found["target"].startswith("seconds"):
+        table.add_row("seconds", f"{fitted['value']:.3g} on average on these, as they were recorded")
     table.add_row(
         "set aside",
         f"{draw.count(report['n'])}: {report['exits']:.1%} exit ({_range(report['exits_interval'])}), "

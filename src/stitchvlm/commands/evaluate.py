@@ -160,7 +160,7 @@ def run_with_bar(study: "Study", samples: "Sequence[Sample]", files: "dict[str, 
             progress.update(bar, advance=1, description=right)
 
 
-def tell_problems(problems: "Sequence[Problem]", shown: int = 10) -> None:
+def tell_problems(problems: "Sequence[Problem]", shown: int = 20) -> None:
     """What was left out and why, on stderr: the first few by line, and how many of each kind."""
     from rich.console import Console
 
@@ -170,6 +170,8 @@ def tell_problems(problems: "Sequence[Problem]", shown: int = 10) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for problem in problems[:shown]:
         console.print(printable(str(problem)))
+    if len(problems) > shown:
+        console.print(f"and {len(problems) - shown} more, which --json names")
     if problems:
         console.print(f"left out: {count_problems(list(problems))}; --strict stops instead")
 

@@ -48,6 +48,7 @@ def kinds_table(groups: Mapping[str, Summary], title: str, reduced: bool) -> Tab
             style="bold" if kind == "all" else None,
         )
     lines = ["tokens: share of visual tokens the large model computed, over layers and questions; 0 for an exit"]
+    lines.append("seconds: mean, put together from the stages")
     if reduced:
         lines.append("reduced large: its own answers with its tokens reduced in this way; alone: --method large-alone")
     if groups["all"].accuracy is None and (agreement := groups["all"].agreement) is not None:

@@ -58,10 +58,9 @@ class TableRow:
 
     @property
     def curve_name(self) -> str:
-        """What a table calls all the exits that the row might have had, with the score that they go by unless it is the paper's."""
-        score = str(self.settings["exit"]).rpartition(":")[0]
-        name = settings_of(self.settings | {"exit": "never"}).label
-        return f"{name} by {score}" if score else name
+        """What a table calls all the exits that the row might have had, with the score that they go by."""
+        score = str(self.settings["exit"]).rpartition(":")[0] or "mean"
+        return f"{settings_of(self.settings | {'exit': 'never'}).label} by {score}"
 
 
 @dataclass(frozen=True)

@@ -32,5 +32,7 @@ def combine(name: str, parts: Mapping[str, Any]) -> Any:
         raise ValueError(f"there is no exit score {name!r}: choose one of {', '.join(get_args(ScoreName))}")
     missing = [part for part in PARTS[name] if parts.get(part) is None]
     if missing:
-        raise ValueError(f"the exit score {name} needs {missing[0]}, which is not recorded: record it anew")
+        raise ValueError(
+            f"the exit score {name} needs {missing[0]}, which is not recorded: record it anew with --exit never, which records all scores"
+        )
     return sum(parts[part] for part in PARTS[name]) / len(PARTS[name])
