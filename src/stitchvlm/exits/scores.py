@@ -33,6 +33,6 @@ def combine(name: str, parts: Mapping[str, Any]) -> Any:
     missing = [part for part in PARTS[name] if parts.get(part) is None]
     if missing:
         raise ValueError(
-            f"the exit score {name} needs {missing[0]}, which is not recorded: record it anew with --exit never, which records all scores"
+            f"the exit score {name} needs {missing[0]}, which is not recorded: record it with --exit never"
         )
     return sum(parts[part] for part in PARTS[name]) / len(PARTS[name])
