@@ -15,17 +15,15 @@ from typing import Any
 
 import numpy as np
 from harness import drawn_questions, write_result
-from reproduce import Progress
+from reproduce import answered
 from torch import Tensor
 
 from stitchvlm.adaptive import MassKeep
-from stitchvlm.evaluation.results import ResultFile
 from stitchvlm.evaluation.sample import Sample
 from stitchvlm.evaluation.settings import RunSettings, by_label
 from stitchvlm.evaluation.statistics import mean_interval, paired_difference
 from stitchvlm.evaluation.study import Study
 from stitchvlm.evaluation.summary import groups_of
-from stitchvlm.evaluation.tables import slug
 from stitchvlm.records import Question
 from stitchvlm.schedule import Schedule
 from stitchvlm.timing import Stopwatch
@@ -116,15 +114,7 @@ def main() -> None:
         expected = retention(maps, MassKeep(mass), n_layers, layer)
         found[share] = {"layer": layer, "mass": mass, "first_part": {"fixed": wanted, "adaptive": expected}}
     rows = by_label([replace(base, method="large-alone"), *(settings for pair in pairs.values() for settings in pair)])
-    files = {
-        name: ResultFile(options.folder / f"{slug(name)}.jsonl", settings.identity(SEED))
-        for name, settings in rows.items()
-    }
-    progress = Progress("adaptive keep", len(second) * len(rows))
-    for name, record in Study(rows, "cpu").run(second, files):
-        progress(name, "answered", record)
-    asked = {sample.id for sample in second}
-    records = {name: [r for r in file.records if r["id"] in asked] for name, file in files.items()}
+    records = answered(rows, second, options.folder, SEED, "adaptive keep")
     for share, (fixed, adaptive) in pairs.items():
         found[share] |= compare(records[fixed.resolve().label], records[adaptive.resolve().label])
     told = {f"{share:.0%}": result for share, result in found.items()}

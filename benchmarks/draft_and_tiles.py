@@ -12,21 +12,17 @@ bfloat16.
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from harness import write_result
-from reproduce import Progress
+from reproduce import answered
 
-from stitchvlm.evaluation.results import ResultFile
-from stitchvlm.evaluation.sample import Sample
 from stitchvlm.evaluation.settings import RunSettings, by_label
 from stitchvlm.evaluation.statistics import mean_interval, paired_difference
-from stitchvlm.evaluation.study import Study
 from stitchvlm.evaluation.summary import groups_of
-from stitchvlm.evaluation.tables import slug
 from stitchvlm.evaluation.tasks import load_task
 
 KEEPS = (0.09, 0.18)
@@ -95,24 +91,6 @@ def _mean(values: Any) -> float:
     return sum(found) / len(found)
 
 
-def answered(
-    rows: Mapping[str, RunSettings], samples: Sequence[Sample], folder: Path, title: str
-) -> dict[str, Records]:
-    """The records of every row, those on file included."""
-    folder.mkdir(parents=True, exist_ok=True)
-    labels = by_label(rows.values())
-    if len(labels) != len(rows):
-        raise ValueError(f"{len(rows)} rows have only {len(labels)} settings between them")
-    files = {
-        name: ResultFile(folder / f"{slug(name)}.jsonl", settings.identity(TASK)) for name, settings in rows.items()
-    }
-    progress = Progress(title, len(samples) * len(rows))
-    for name, record in Study(rows, "cpu").run(samples, files):
-        progress(name, "answered", record)
-    asked = {sample.id for sample in samples}
-    return {name: [record for record in file.records if record["id"] in asked] for name, file in files.items()}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--questions", type=int, default=500)
@@ -123,7 +101,9 @@ def main() -> None:
     studies = {"own_dtype": rows, "float32": in_float32(rows)}
     told = {}
     for name, study in studies.items():
-        told[name] = compare(answered(study, samples, options.folder / name, name))
+        if len(by_label(study.values())) != len(study):
+            raise ValueError(f"of the {len(study)} rows of {name} some have the same settings")
+        told[name] = compare(answered(study, samples, options.folder / name, TASK, name))
         for way, row in told[name].items():
             print(f"{name:10} {way:30} {row['accuracy']:.1%}, {row['texts_differ']} texts differ")
     write_result(options.out, {"benchmark": "draft_and_tiles", "task": TASK, "questions": len(samples), **told})

@@ -13,15 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from harness import drawn_questions, write_result
-from reproduce import Progress
+from reproduce import answered
 
 from stitchvlm.evaluation.compare import make_rows
-from stitchvlm.evaluation.results import ResultFile
 from stitchvlm.evaluation.settings import RunSettings
 from stitchvlm.evaluation.statistics import mean_interval, paired_difference
-from stitchvlm.evaluation.study import Study
 from stitchvlm.evaluation.summary import groups_of
-from stitchvlm.evaluation.tables import slug
 
 SEED = "map-validation-0"
 ABLATION = ["layers=first", "layers=last", "rows=prompt", "rows=generated"]
@@ -56,15 +53,7 @@ def main() -> None:
     base = RunSettings(exit="never", both=False)
     rows = make_rows(base, ["guided", *(f"guided:{form}" for form in ABLATION + OTHERS)], KEEPS)
     rows = {name: settings for name, settings in rows.items() if settings.method == "guided"}
-    files = {
-        name: ResultFile(options.folder / f"{slug(name)}.jsonl", settings.identity(SEED))
-        for name, settings in rows.items()
-    }
-    progress = Progress("guide forms", len(samples) * len(rows))
-    for name, record in Study(rows, "cpu").run(samples, files):
-        progress(name, "answered", record)
-    asked = {sample.id for sample in samples}
-    forms = compare({name: [r for r in file.records if r["id"] in asked] for name, file in files.items()})
+    forms = compare(answered(rows, samples, options.folder, SEED, "guide forms"))
     for name, told in forms.items():
         difference = told["difference"] or {}
         mean, low, high = (100 * difference.get(end, 0.0) for end in ("mean", "low", "high"))

@@ -42,7 +42,8 @@ def impose(guide: GuidePass, answers: Sequence[Sequence[int]], findings: Finding
         tokens = tuple([*answer[: findings.accepted], *[WRONG] * len(draft.tokens)][: len(draft.tokens)])
         looked_at = draft.looked_at and pointing_map(draft.looked_at.layout, findings.tiles)
         drafts.append(replace(draft, tokens=tokens, looked_at=looked_at))
-    behind = ImposedGuesses(guide.behind, [draft.tokens for draft in drafts], answers, findings.guessed)
+    said = [draft.tokens for draft in drafts]
+    behind = None if guide.behind is None else ImposedGuesses(guide.behind, said, answers, findings.guessed)
     return replace(guide, drafts=tuple(drafts), behind=behind)
 
 

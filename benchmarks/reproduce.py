@@ -13,7 +13,7 @@ import shutil
 import sys
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,11 @@ from harness import write_result
 from stitchvlm.evaluation.compare import Comparison, Extras, make_rows, within_reach
 from stitchvlm.evaluation.curve import at_shares
 from stitchvlm.evaluation.plots import draw_figures, save_figures
-from stitchvlm.evaluation.results import read_records
+from stitchvlm.evaluation.results import ResultFile, read_records
+from stitchvlm.evaluation.sample import Sample
 from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE, RunSettings, by_label, parse_method
 from stitchvlm.evaluation.statistics import paired_difference
+from stitchvlm.evaluation.study import Study
 from stitchvlm.evaluation.summary import groups_of
 from stitchvlm.evaluation.tables import STUDY, StudyTable, slug
 from stitchvlm.evaluation.tasks import open_task
@@ -119,6 +121,21 @@ class Progress:
         if not record or self._done % 100 == 0:
             minutes = (time.monotonic() - self._started) / 60
             print(f"{self._name}: {what} {row}, {self._done} of {self._total}, {minutes:.1f} min", file=sys.stderr)
+
+
+def answered(
+    rows: Mapping[str, RunSettings], samples: Sequence[Sample], folder: Path, task: str, title: str
+) -> dict[str, Records]:
+    """What every row answered to the samples, those on file in ``folder`` included: for studies with tables of their own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {
+        name: ResultFile(folder / f"{slug(name)}.jsonl", settings.identity(task)) for name, settings in rows.items()
+    }
+    progress = Progress(title, len(samples) * len(rows))
+    for name, record in Study(rows, "cpu").run(samples, files):
+        progress(name, "answered", record)
+    asked = {sample.id for sample in samples}
+    return {name: [record for record in file.records if record["id"] in asked] for name, file in files.items()}
 
 
 def markdown(table: StudyTable) -> str:

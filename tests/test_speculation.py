@@ -30,7 +30,7 @@ def stranger(tmp_path_factory):
 
 
 def guided(small, rows):
-    return run_guide(small, small.embed(small.prepare(QUESTIONS[:rows])), SAMPLING)
+    return run_guide(small, small.embed(small.prepare(QUESTIONS[:rows])), SAMPLING, keep_caches=True)
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,8 @@ class Cascade:
             prompt = small.embed(inputs)
         heard_by = None if streamer is None else live_draft(streamer, small.vlm.tokenizer)
         form = self._map_form if with_maps else None
-        return run_guide(small, prompt, sampling, self.guide_tokens, self.first_query, watch, form, heard_by)
+        goes_on = self.speculate > 0
+        return run_guide(small, prompt, sampling, self.guide_tokens, self.first_query, watch, form, heard_by, goes_on)
 
     def judge(self, small: GuidePass, watch: Stopwatch) -> list[Verdict]:
         """The exit policy's verdict on every draft."""
@@ -201,13 +202,15 @@ class Cascade:
         """
         if small is None:
             return None, None
-        proposed = proposals(small.drafts, small.engine.vlm, large.vlm, sampling.max_new_tokens)
-        proposer = None
+        proposed, proposer, vlm = None, None, small.engine.vlm
+        if self.reuse_drafts:
+            proposed = proposals(small.drafts, vlm, large.vlm, sampling.max_new_tokens)
         if self.speculate:
-            if not same_words(small.engine.vlm.tokenizer, large.vlm.tokenizer):
+            if not same_words(vlm.tokenizer, large.vlm.tokenizer):
                 raise ValueError(
-                    f"{small.engine.vlm.source} cannot guess token by token for {large.vlm.source}, which has another "
+                    f"{vlm.source} cannot guess token by token for {large.vlm.source}, which has another "
                     "vocabulary: leave --speculate out (its whole draft is verified all the same)"
                 )
+            assert small.behind is not None, "look() keeps the caches for this"
             proposer = Speculator(small.behind, self.speculate)
-        return proposed if self.reuse_drafts else None, proposer
+        return proposed, proposer

@@ -75,11 +75,15 @@ class Engine:
         if show_vision:
             visual, vision = family.encode_and_show(self.vlm, inputs)
             return replace(family.embed(self.vlm, inputs, visual), vision=vision)
-        present = None
-        if plan is not None and plan.foreseen is not None:
-            rows = zip(inputs.layouts, plan.foreseen.kept, strict=True)
-            present = [family.encoded_with(layout, kept) for layout, kept in rows]
+        present = self.encoded(inputs, plan)
         return family.embed(self.vlm, inputs, family.encode(self.vlm, inputs, present), present)
+
+    def encoded(self, inputs: Inputs, plan: Plan | None) -> list[Int[Tensor, " _n_present"]] | None:
+        """Per row the visual tokens that will come out of the vision encoder; None where nothing is foreseen, for all of them."""
+        if plan is None or plan.foreseen is None:
+            return None
+        rows = zip(inputs.layouts, plan.foreseen.kept, strict=True)
+        return [self.vlm.family.encoded_with(layout, kept) for layout, kept in rows]
 
     @torch.inference_mode()
     def prefill(

@@ -34,20 +34,21 @@ class GuidePass:
     """What the small model did with a batch of questions.
 
     Attributes:
-        behind: what its caches hold of its answers.
+        behind: what its caches hold of its answers, where somebody goes on from there; else they are freed.
     """
 
     engine: Engine
     prompt: Prompt
     drafts: tuple[Draft, ...]
-    behind: Decoding
+    behind: Decoding | None = None
 
     def rows(self, rows: Sequence[int]) -> "GuidePass":
         """The pass of some of the questions. The caches go with them: only one of the two can go on."""
         if list(rows) == list(range(len(self.drafts))):
             return self
         prompt = self.prompt.rows(rows)
-        return GuidePass(self.engine, prompt, tuple(self.drafts[row] for row in rows), self.behind.rows(rows, prompt))
+        behind = None if self.behind is None else self.behind.rows(rows, prompt)
+        return GuidePass(self.engine, prompt, tuple(self.drafts[row] for row in rows), behind)
 
     def answer_log_probabilities(self, keep: float) -> list[list[float]]:
         """Log probability of every token of every draft when the small model sees only the share ``keep`` it looked at most.
@@ -97,6 +98,7 @@ def run_guide(
     watch: Stopwatch | None = None,
     form: MapForm | None = MapForm(),  # noqa: B008 (it is frozen)
     streamer: BaseStreamer | None = None,
+    keep_caches: bool = False,
 ) -> GuidePass:
     """Draft an answer greedily and collect the guide map on the way (arXiv 2412.03324, equations 1 to 3).
 
@@ -106,6 +108,7 @@ def run_guide(
         first_query: which prompt rows count.
         form: which attention counts in the map; None draws none, and nobody listens to the layers.
         streamer: hears the draft while it is made.
+        keep_caches: for who goes on guessing behind the draft.
 
     Raises:
         ValueError: if ``first_query`` is none of these.
@@ -126,7 +129,7 @@ def run_guide(
     for tokens, logs, looked_at in zip(generated.tokens, generated.log_probabilities, maps, strict=True):
         complete = limit == sampling.max_new_tokens or tokens[-1] in engine.vlm.stop_ids
         drafts.append(Draft(tokens, engine.text(tokens), logs, looked_at, complete))
-    return GuidePass(engine, prompt, tuple(drafts), generated.behind)
+    return GuidePass(engine, prompt, tuple(drafts), generated.behind if keep_caches else None)
 
 
 def _tap(engine: Engine, prompt: Prompt, first_query: FirstQuery, form: MapForm) -> AttentionTap:

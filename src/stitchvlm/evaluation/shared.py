@@ -83,17 +83,16 @@ class SharedEngine(Engine):
         )
 
     def embed(self, inputs: Inputs, show_vision: bool = False, plan: Plan | None = None) -> Prompt:
-        key = ("encode", id(inputs), show_vision, self._encoded(inputs, plan))
+        key = ("encode", id(inputs), show_vision, self._left(inputs, plan))
         self.last_inputs = inputs
         return self._once(key, inputs, lambda: super(SharedEngine, self).embed(inputs, show_vision, plan))
 
-    def _encoded(self, inputs: Inputs, plan: Plan | None) -> tuple[tuple[int, ...], ...] | None:
+    def _left(self, inputs: Inputs, plan: Plan | None) -> tuple[tuple[int, ...], ...] | None:
         """Per question the visual tokens that will be there; None where nothing is left out, so that such rows share."""
-        if plan is None or plan.foreseen is None:
-            return None
-        rows = zip(inputs.layouts, plan.foreseen.kept, strict=True)
-        present = [self.vlm.family.encoded_with(layout, kept) for layout, kept in rows]
-        if all(len(there) == layout.n_visual for there, layout in zip(present, inputs.layouts, strict=True)):
+        present = self.encoded(inputs, plan)
+        if present is None or all(
+            len(there) == layout.n_visual for there, layout in zip(present, inputs.layouts, strict=True)
+        ):
             return None
         return tuple(tuple(there.tolist()) for there in present)
 

@@ -65,20 +65,25 @@ class Guided(TokenScorer):
         return self.skip_tiles
 
     def reduce(self, view: ReductionView, n_keep: Sequence[int]) -> Reduction:
-        chosen = self._choose(view, n_keep, view.present)
+        scores = self.score(view)
+        chosen = self._choose(scores, view.layouts, n_keep, view.present)
         if not self.tile_budget:
             return chosen
-        rows = zip(self.score(view), view.layouts, chosen.kept, view.present, strict=True)
-        return self._choose(view, n_keep, [_in_best_tiles(*row, self.tile_budget) for row in rows])
+        rows = zip(scores, view.layouts, chosen.kept, view.present, strict=True)
+        allowed = [_in_best_tiles(*row, self.tile_budget) for row in rows]
+        return self._choose(scores, view.layouts, n_keep, allowed)
 
     def _choose(
-        self, view: ReductionView, n_keep: Sequence[int], present: Sequence[Int[Tensor, " _n_present"]]
+        self,
+        scores: Sequence[Float[Tensor, " _n_visual"]],
+        layouts: Sequence[VisualLayout],
+        n_keep: Sequence[int],
+        present: Sequence[Int[Tensor, " _n_present"]],
     ) -> Reduction:
         """The best of those that are ``present``, with what the floor guarantees among them."""
-        scores = self.score(view)
         if not self.picture_floor:
             return Reduction.top(scores, n_keep, present)
-        favoured = [self._best_of_each(*row) for row in zip(scores, view.layouts, n_keep, present, strict=True)]
+        favoured = [self._best_of_each(*row) for row in zip(scores, layouts, n_keep, present, strict=True)]
         return Reduction.top(scores, n_keep, present, favoured)
 
     def _best_of_each(
