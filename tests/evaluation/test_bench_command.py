@@ -19,6 +19,8 @@ STAGES = ["small_encode", "small_prefill", "small_decode", "exit_check"]
 STAGES += ["large_encode", "large_prefill", "large_decode"]
 TAPPED = {"small_prefill", "small_decode", "large_own_map"}
 """Stages in which a guide map is drawn, whose rows are not counted on paper."""
+UNCOUNTED = 1e-3
+"""Share that is not counted on paper: FastV's one scored row, and rotary angles, which older transformers multiply."""
 
 
 class Counter(Stopwatch):
@@ -63,7 +65,7 @@ def test_operations_are_what_torch_counts_stage_by_stage(bench, options, stages)
     work = asking.work(asked)
     assert list(work) == stages
     for name in stages:
-        found = pytest.approx(counter.flops[name], rel=4e-4)
+        found = pytest.approx(counter.flops[name], rel=UNCOUNTED)
         assert work[name].flops == found or (name in TAPPED and work[name].flops < counter.flops[name])
         assert work[name].bytes > 0 or name.endswith("decode")
 
@@ -72,7 +74,7 @@ def test_the_small_model_counts_exactly_where_nobody_draws_a_map(bench):
     asking, counter = bench(method="small-alone"), Counter()
     work = asking.work(asking.ask(counter))
     for name in STAGES[:3]:
-        assert work[name].flops == pytest.approx(counter.flops[name], rel=4e-4) and work[name].flops > 0
+        assert work[name].flops == pytest.approx(counter.flops[name], rel=UNCOUNTED) and work[name].flops > 0
 
 
 def test_a_tile_that_is_not_encoded_and_a_draft_are_counted(bench):
