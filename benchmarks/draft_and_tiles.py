@@ -6,9 +6,9 @@ Every row is ``guided`` at 9 % or 18 %, and is compared with the plain one at it
 large model has 12 layers. At 9 % tokens leave before layer 0: tiles without any kept token are never encoded there, whatever is
 asked for, and nothing changes by that, so that the draft is the only difference between the first two rows. At 18 % they leave
 before layer 1, and tiles are left out only from layer 0 or with ``skip_tiles``, where layer 0 lacks the tokens of those. A budget
-holds the kept tokens to so many tiles. Differences are paired, with 95 % intervals; ``texts_differ`` counts answers that are not
-the plain row's letter by letter. A second study in float32 tells whether a draft changes an answer by more than the rounding of
-bfloat16.
+holds the kept tokens to so many tiles, a mass to the fewest tiles that have that share of their scores. Differences are paired,
+with 95 % intervals; ``texts_differ`` counts answers that are not the plain row's letter by letter. A second study in float32 tells
+whether a draft changes an answer by more than the rounding of bfloat16.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from stitchvlm.evaluation.tasks import load_task
 
 KEEPS = (0.09, 0.18)
 BUDGETS = (1, 2, 3)
+MASSES = (0.8, 0.9, 0.95)
 TASK = "scenes"
 
 Records = list[dict[str, Any]]
@@ -45,6 +46,9 @@ def ways(base: RunSettings) -> dict[str, RunSettings]:
         for budget in BUDGETS:
             held = {"skip_tiles": True, "tile_budget": budget}
             rows[f"draft + {budget} tiles at most {share}"] = replace(reused, options=held)
+        for mass in MASSES:
+            held = {"skip_tiles": True, "tile_mass": mass}
+            rows[f"draft + tiles with {mass:.0%} of the scores {share}"] = replace(reused, options=held)
     return rows
 
 

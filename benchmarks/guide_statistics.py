@@ -2,10 +2,10 @@
 
     python benchmarks/guide_statistics.py
 
-Questions are spread evenly over the `scenes` test split, and none exits. Rows that are held to fewer tiles (`tile_budget`) show
-what that costs; accuracy is against the right answers. `benchmarks/end_to_end.py` takes from here what a guide of random weights
-cannot know. Tokens of a draft are those that are proposed: all but its end. Exit shares are those of the pair's own fitted exit,
-which judges the drafts and lets none go.
+Questions are spread evenly over the `scenes` test split, and none exits. Rows that are held to fewer tiles (`tile_budget` and
+`tile_mass`) show what that costs; accuracy is against the right answers. `benchmarks/end_to_end.py` takes from here what a guide
+of random weights cannot know. Tokens of a draft are those that are proposed: all but its end. Exit shares are those of the pair's
+own fitted exit, which judges the drafts and lets none go.
 """
 
 import argparse
@@ -31,9 +31,10 @@ from stitchvlm.timing import Stopwatch
 
 KEEPS = (0.09, 0.18, 0.35, 0.64)
 SCHEDULES: dict[str, int | None] = {"default": None, "from layer 0": 0}
-BUDGETS = (1, 2, 3)
 BUDGETED = 0.09
-"""The share at which selection is also held to so many tiles, from layer 0."""
+"""The share at which selection is also held to fewer tiles, from layer 0."""
+FEWER_TILES = {f"held to {n}": Guided(tile_budget=n) for n in (1, 2, 3)}
+FEWER_TILES |= {f"tiles with {mass:.0%} of the scores": Guided(tile_mass=mass) for mass in (0.8, 0.9, 0.95)}
 LARGE_ALONE = "large alone"
 
 
@@ -100,8 +101,8 @@ def ways(cascade: Cascade) -> dict[str, Cascade]:
     for keep in KEEPS:
         for name, layer in SCHEDULES.items():
             made[f"{keep:.0%} {name}"] = way(Guided(), keep, layer)
-    for budget in BUDGETS:
-        made[f"{BUDGETED:.0%} from layer 0, held to {budget}"] = way(Guided(tile_budget=budget), BUDGETED, 0)
+    for name, method in FEWER_TILES.items():
+        made[f"{BUDGETED:.0%} from layer 0, {name}"] = way(method, BUDGETED, 0)
     return made
 
 

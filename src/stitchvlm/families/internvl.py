@@ -22,6 +22,9 @@ from stitchvlm.records import Question
 from stitchvlm.schedule import Shrink
 from stitchvlm.shapes import Bool, Float, Int
 
+PATCHES_AT_ONCE = 1024
+"""About as many keep two cores busy."""
+
 
 class InternVL(Family):
     """InternVL3 and 3.5 (``-hf`` checkpoints), the embedded pair, and InternVL2 in its remote-code layout."""
@@ -71,9 +74,9 @@ class InternVL(Family):
     ) -> Float[Tensor, "n_present width"]:
         present = present or [torch.arange(layout.n_visual) for layout in inputs.layouts]
         encoded = [
-            _features(vlm, tiles[seen]).pooler_output.flatten(0, 1)
+            _features(vlm, piece).pooler_output.flatten(0, 1)
             for tiles, seen in zip(inputs.tiles, _encoded_tiles(inputs, present), strict=True)
-            if seen.any()
+            for piece in _pieces(vlm, tiles[seen])
         ]
         if not encoded:
             return torch.empty(0, vlm.model.config.text_config.hidden_size, dtype=vlm.model.dtype, device=vlm.device)
@@ -188,6 +191,14 @@ def _encoded_tiles(
 
 def _tokens_along_a_tile(vlm: VLM) -> int:
     return int(vlm.model.config.image_seq_length**0.5)
+
+
+def _pieces(vlm: VLM, tiles: Float[Tensor, "tiles 3 height width"]) -> Sequence[Tensor]:
+    """What goes through the vision encoder at once: on a CPU so little that what its layers pass on stays in the cache."""
+    if vlm.device.type != "cpu" or not len(tiles):
+        return [tiles] if len(tiles) else []
+    patches = (tiles.shape[-1] // vlm.model.config.vision_config.patch_size[0]) ** 2
+    return tiles.split(max(1, PATCHES_AT_ONCE // patches))
 
 
 def _features(vlm: VLM, tiles: Tensor, states: bool = False) -> Any:

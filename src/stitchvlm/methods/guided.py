@@ -25,6 +25,8 @@ class Guided(TokenScorer):
             pruned alike; 0 lets one picture take everything.
         tile_budget: most tiles that tokens are kept from: those that hold most of what would be kept otherwise. 0 is no limit. What
             tiles hold too little for is not kept.
+        tile_mass: tokens are kept from the fewest tiles that together hold this share of the scores of what would be kept
+            otherwise, so that a tile with a few stray tokens need not be encoded. 1 is no limit.
         skip_tiles: leave tiles none of whose tokens stay out from the first layer on, so that they need not be encoded. Where
             tokens leave before layer 0 it changes nothing and is done anyway.
         smooth: give every token the mean of its neighbours' scores and its own, within its tile.
@@ -33,11 +35,12 @@ class Guided(TokenScorer):
     Differs from the paper: not by default; whatever an option changes is an addition, for comparison.
 
     Raises:
-        ValueError: if the floor is no share between 0 and 1.
+        ValueError: if the floor or the mass is no share between 0 and 1, or the budget is below 0.
     """
 
     picture_floor: float = 0.0
     tile_budget: int = 0
+    tile_mass: float = 1.0
     skip_tiles: bool = False
     smooth: bool = False
     layers: Literal["all", "first", "last"] = "all"
@@ -55,6 +58,8 @@ class Guided(TokenScorer):
             raise ValueError(f"picture_floor must be a share between 0 and 1, not {self.picture_floor}")
         if self.tile_budget < 0:
             raise ValueError(f"tile_budget must be a number of tiles, or 0 for no limit, not {self.tile_budget}")
+        if not 0 < self.tile_mass <= 1:
+            raise ValueError(f"tile_mass must be a share above 0 and at most 1, not {self.tile_mass}")
 
     @property
     def map_form(self) -> MapForm:
@@ -67,10 +72,10 @@ class Guided(TokenScorer):
     def reduce(self, view: ReductionView, n_keep: Sequence[int]) -> Reduction:
         scores = self.score(view)
         chosen = self._choose(scores, view.layouts, n_keep, view.present)
-        if not self.tile_budget:
+        if not self.tile_budget and self.tile_mass == 1:
             return chosen
         rows = zip(scores, view.layouts, chosen.kept, view.present, strict=True)
-        allowed = [_in_best_tiles(*row, self.tile_budget) for row in rows]
+        allowed = [self._in_best_tiles(*row) for row in rows]
         return self._choose(scores, view.layouts, n_keep, allowed)
 
     def _choose(
@@ -102,24 +107,26 @@ class Guided(TokenScorer):
             best[Reduction.top([scores.cpu()], [least], [own]).kept[0]] = True
         return best
 
+    def _in_best_tiles(
+        self,
+        scores: Float[Tensor, " n_visual"],
+        layout: VisualLayout,
+        kept: Int[Tensor, " _n_keep"],
+        present: Int[Tensor, " _n_present"],
+    ) -> Int[Tensor, " _n_allowed"]:
+        """Those present that lie in the tiles whose kept tokens have the highest scores in sum; among equals the first tiles."""
+        tile = layout.tile_number
+        worth = torch.zeros(layout.n_tiles).index_add(0, tile[kept.cpu()], scores.cpu()[kept.cpu()].float())
+        order = worth.argsort(descending=True, stable=True)
+        held = worth[order].cumsum(0)
+        enough = int((held < self.tile_mass * held[-1]).sum()) + 1
+        best = order[: min(enough, self.tile_budget or enough)]
+        return present[torch.isin(tile[present.cpu()], best).to(present.device)]
+
     def score(self, view: ReductionView) -> Sequence[Float[Tensor, " _n_visual"]]:
         if not self.smooth:
             return view.guide
         return [_smoothed(scores, layout) for scores, layout in zip(view.guide, view.layouts, strict=True)]
-
-
-def _in_best_tiles(
-    scores: Float[Tensor, " n_visual"],
-    layout: VisualLayout,
-    kept: Int[Tensor, " _n_keep"],
-    present: Int[Tensor, " _n_present"],
-    n_tiles: int,
-) -> Int[Tensor, " _n_allowed"]:
-    """Those present tokens that lie in the tiles whose kept tokens have the highest scores in sum; among equals the first tiles."""
-    tile = layout.tile_number
-    worth = torch.zeros(layout.n_tiles).index_add(0, tile[kept.cpu()], scores.cpu()[kept.cpu()].float())
-    best = worth.argsort(descending=True, stable=True)[:n_tiles]
-    return present[torch.isin(tile[present.cpu()], best).to(present.device)]
 
 
 def _smoothed(scores: Float[Tensor, " n_visual"], layout: VisualLayout) -> Float[Tensor, " n_visual"]:
