@@ -5,7 +5,8 @@
     python benchmarks/end_to_end.py --preset internvl2-26b --device cuda --memory
 
 Weights are random, pictures too; all work is really done, by the package itself. What random weights cannot have is imposed: which
-tiles the guide points at and how much of the draft is right, by default the medians of `results/guide_statistics.json`. Rows are
+tiles the guide points at and how much of the draft is right, by default the medians of `results/guide_statistics.json`; what its
+means come to is put together from the sweeps. Rows are
 timed in turn, round by round. A stage that several rows of a round would run alike is run once and counted for each; the rows of
 the bars are also run with nothing shared.
 """
@@ -27,6 +28,7 @@ from end_to_end_rows import (
     BARRED,
     BOTH,
     FASTV,
+    HELD,
     LARGE_ALONE,
     Case,
     Meter,
@@ -51,10 +53,10 @@ MEMORY = {"small alone": None, "large alone": LARGE_ALONE, "together": BOTH}
 
 def rounds_of(case: Case, small: SharedEngine, large: SharedEngine, keep: float, shares: Shares, n_rounds: int):
     """(round, row) in the order in which they are measured: every row in each, and in the first one the sweeps."""
-    rows = make_rows(case, small, large, keep, shares.findings(case))
+    rows = make_rows(case, small, large, keep, shares)
     both = next(row for row in rows if row.name == BOTH)
     if case == BARRED:
-        barred = [row for row in rows if row.name in (LARGE_ALONE, FASTV, BOTH)]
+        barred = [row for row in rows if row.name in (LARGE_ALONE, FASTV, BOTH, HELD)]
         rows += [replace(row, name=row.name + ANEW, anew=True) for row in barred]
     for turn in range(n_rounds):
         for row in [*rows, *(sweep_rows(case, both) if turn == 0 else [])]:
@@ -93,7 +95,7 @@ def _warm_up(case: Case, pair: tuple[SharedEngine, SharedEngine], options: argpa
     """Kernels are prepared: of every row's own shapes on a GPU, of one small question on a CPU, where more takes minutes."""
     case = case if options.device != "cpu" else Case(1, 1, case.answer)
     meter = Meter(case, *pair)
-    for row in make_rows(case, *pair, options.keep, options.shares.findings(case)):
+    for row in make_rows(case, *pair, options.keep, options.shares):
         meter.measure(row)
     meter.forget()
 
@@ -127,7 +129,7 @@ def _child(options: argparse.Namespace) -> dict[str, float]:
     on_gpu = options.device != "cpu"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
-    rows = make_rows(case, small, large, options.keep, options.shares.findings(case))
+    rows = make_rows(case, small, large, options.keep, options.shares)
     wanted = MEMORY[options.child] or BOTH
     row = next(row for row in rows if row.name == wanted)
     meter = Meter(case, small, large)
@@ -154,6 +156,7 @@ def parse() -> argparse.Namespace:
     options.device = options.device or ("cpu" if options.preset == "cpu" else "cuda")
     options.out = options.out or Path(f"results/end_to_end-{options.preset}.json")
     options.shares = Shares.recorded(options.statistics, options.keep)
+    options.means = Shares.recorded(options.statistics, options.keep, "mean")
     return options
 
 
@@ -169,6 +172,7 @@ def main() -> None:
         "device": torch.cuda.get_device_name() if options.device != "cpu" else "cpu",
         "keep": options.keep,
         "shares": asdict(options.shares),
+        "means": asdict(options.means),
     }
     options.folder.mkdir(parents=True, exist_ok=True)
     with ResultFile(options.folder / f"{options.preset}.jsonl", config) as file:
@@ -189,7 +193,7 @@ def main() -> None:
             "models": PRESETS[options.preset],
             "complete": complete,
             "measured_by": json.loads(file.settings_path.read_text()).get("runs"),
-            **summarise(file.records, cases, options.shares),
+            **summarise(file.records, cases, options.shares, options.means),
         }
     write_result(options.out, result)
     if not complete:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from end_to_end_rows import BOTH, FASTV, LARGE_ALONE, Case, Meter, Shares, make_rows
+from end_to_end_rows import BOTH, FASTV, HELD, LARGE_ALONE, Case, Meter, Shares, make_rows
 
 from stitchvlm.evaluation.roofline import Machine
 from stitchvlm.evaluation.shared import SharedEngine
@@ -19,8 +19,8 @@ def rooflines(
     question = Question(f"{case.tiles} 0")
     of_small, of_large = (ModelWork(engine, engine.prepare([question])) for engine in (small, large))
     meter = Meter(case, small, large)
-    for row in make_rows(case, small, large, keep, shares.findings(case)):
-        if row.name not in (LARGE_ALONE, FASTV, BOTH):
+    for row in make_rows(case, small, large, keep, shares):
+        if row.name not in (LARGE_ALONE, FASTV, BOTH, HELD):
             continue
         meter.measure(row)
         (answer,) = meter.answers

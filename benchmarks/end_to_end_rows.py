@@ -22,6 +22,7 @@ from stitchvlm.sampling import Sampling
 from stitchvlm.timing import Stopwatch
 
 LARGE_ALONE, FASTV, BOTH, SPECULATIVE = "large alone", "FastV", "SGP + draft + tiles", "speculative decoding"
+HELD = f"{BOTH}, held to 90 %"
 ANEW = ", nothing shared"
 EXIT_SHARES = (0.4, 0.6)
 N_GUESSED = 4
@@ -46,21 +47,34 @@ BARRED = Case(7, 1, 8)
 
 @dataclass(frozen=True)
 class Shares:
-    """What guidance is taken to find: shares of the tiles that kept tokens lie in, and of the draft that is accepted."""
+    """What guidance is taken to find.
+
+    Attributes:
+        tiles: share of the tiles that kept tokens lie in.
+        accepted: share of the draft that is accepted.
+        tiles_held: share of the tiles that kept tokens lie in when they are held to those that have 90 % of their scores.
+    """
 
     tiles: float
     accepted: float
+    tiles_held: float
 
     @classmethod
-    def recorded(cls, path: Path, keep: float) -> "Shares":
-        """Medians over the embedded pair's questions."""
-        found = json.loads(path.read_text())["rows"][f"{keep:.0%} from layer 0"]
-        return cls(found["share_of_tiles_touched"]["median"], found["share_of_draft_accepted"]["median"])
+    def recorded(cls, path: Path, keep: float, what: str = "median") -> "Shares":
+        """Medians, or means, over the embedded pair's questions."""
+        rows, name = json.loads(path.read_text())["rows"], f"{keep:.0%} from layer 0"
+        found, held = rows[name], rows[f"{name}, tiles with 90% of the scores"]
+        of_tiles, of_draft = "share_of_tiles_touched", "share_of_draft_accepted"
+        return cls(found[of_tiles][what], found[of_draft][what], held[of_tiles][what])
 
     def findings(self, case: Case) -> Findings:
         """As whole tiles, rounded up, and whole tokens of what can be proposed: all of the answer but its last."""
         guessed = None if self.accepted == 1 else int(self.accepted * N_GUESSED)
         return Findings(math.ceil(self.tiles * case.tiles), int(self.accepted * (case.answer - 1)), guessed)
+
+    def held(self, case: Case) -> Findings:
+        """As :meth:`findings`, with fewer tiles."""
+        return replace(self.findings(case), tiles=math.ceil(self.tiles_held * case.tiles))
 
 
 @dataclass(frozen=True)
@@ -85,8 +99,9 @@ def early_layer(keep: float, n_layers: int) -> int:
     return max(1, min(2, math.ceil(keep * n_layers) - 1))
 
 
-def make_rows(case: Case, small: SharedEngine, large: SharedEngine, keep: float, findings: Findings) -> list[Row]:
+def make_rows(case: Case, small: SharedEngine, large: SharedEngine, keep: float, shares: Shares) -> list[Row]:
     """The rows of a case, those that others are compared with first."""
+    findings = shares.findings(case)
     layer = early_layer(keep, large.n_layers)
     never, sure = parse_exit("never"), parse_exit("confidence:0.9")
 
@@ -104,6 +119,7 @@ def make_rows(case: Case, small: SharedEngine, large: SharedEngine, keep: float,
         Row("SGP + draft", guided(reuse=True), findings),
         Row("SGP + tiles", guided(0), findings),
         Row(BOTH, both, findings),
+        Row(HELD, both, shares.held(case)),
         Row(SPECULATIVE, way(LargeAlone(), guide_tokens=1, speculate=N_GUESSED), findings),
     ]
     if case.batch > 1:
@@ -127,8 +143,8 @@ def swept_name(findings: Findings) -> str:
     return f"{BOTH}: {findings.tiles} tiles, {findings.accepted} accepted"
 
 
-def exit_name(share: float) -> str:
-    return f"{BOTH} + {share:.0%} exits"
+def exit_name(share: float, way: str = BOTH) -> str:
+    return f"{way} + {share:.0%} exits"
 
 
 class Meter:

@@ -3,9 +3,22 @@
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from end_to_end_rows import ANEW, BARRED, BOTH, EXIT_SHARES, FASTV, LARGE_ALONE, Case, Shares, exit_name, swept_name
+from end_to_end_rows import (
+    ANEW,
+    BARRED,
+    BOTH,
+    EXIT_SHARES,
+    FASTV,
+    HELD,
+    LARGE_ALONE,
+    Case,
+    Shares,
+    exit_name,
+    swept_name,
+)
 from imposed import Findings
 
 Record = dict[str, Any]
@@ -25,7 +38,8 @@ def of_case(records: Sequence[Record], case: Case) -> dict[str, Rounds]:
             rows[record["row"]][record["round"]] = record
     if case.batch == 1:
         for share in EXIT_SHARES:
-            rows[exit_name(share)] = {turn: _with_exits(record, share) for turn, record in rows[BOTH].items()}
+            for way in (BOTH, HELD):
+                rows[exit_name(share, way)] = {turn: _with_exits(record, share) for turn, record in rows[way].items()}
     return {name: rounds for name, rounds in rows.items() if rounds}
 
 
@@ -97,9 +111,45 @@ def _compared(rows: dict[str, Rounds], both: Rounds, with_exits: Rounds) -> dict
     return dict(zip(BARS, faster, strict=True))
 
 
-def bars(rows: dict[str, Rounds]) -> dict[str, Any]:
+def on_average(rows: dict[str, Rounds], case: Case, findings: Findings, means: Shares) -> dict[str, Any]:
+    """How much faster the mean question is: seconds rise evenly with every tile and every token that is not accepted.
+
+    The sweeps have times for whole tiles and for few lengths of accepted drafts; between them a mean lies on a straight line.
+    """
+
+    def between(points: dict[int, Rounds], wanted: float) -> Rounds:
+        low = max(n for n in points if n <= wanted)
+        high = min(n for n in points if n >= wanted)
+        weight = 0.0 if low == high else (wanted - low) / (high - low)
+        turns = points[low].keys() & points[high].keys()
+        return {turn: _mixed(points[low][turn], points[high][turn], weight) for turn in turns}
+
+    n_proposed = case.answer - 1
+    lengths = sorted({0, n_proposed // 2, n_proposed})
+    tiles = {n: rows.get(swept_name(replace(findings, tiles=n)), {}) for n in range(1, case.tiles + 1)}
+    drafts = {n: rows.get(swept_name(replace(findings, accepted=n)), {}) for n in lengths}
+    after = between(drafts, means.accepted * n_proposed)
+    told = {}
+    for name, share in ((BOTH, means.tiles), (HELD, means.tiles_held)):
+        before = between(tiles, max(1.0, share * case.tiles))
+        both = {turn: _joined(before[turn], after[turn]) for turn in before.keys() & after.keys()}
+        told[name] = {
+            "tiles": share * case.tiles,
+            "accepted": means.accepted * n_proposed,
+            **_compared(rows, both, {turn: _with_exits(record, 0.4) for turn, record in both.items()}),
+        }
+    return told
+
+
+def _mixed(one: Record, other: Record, weight: float) -> Record:
+    """So much of the other record's seconds, the rest of the one's."""
+    stages = {stage: (1 - weight) * value + weight * other["seconds"][stage] for stage, value in one["seconds"].items()}
+    return {"seconds": stages, "total": sum(stages.values())}
+
+
+def bars(rows: dict[str, Rounds], way: str = BOTH) -> dict[str, Any]:
     """The issue's bars on speed: what was reached, and whether that is enough; None where it was not measured."""
-    reached = _compared(rows, rows.get(BOTH, {}), rows.get(exit_name(0.4), {}))
+    reached = _compared(rows, rows.get(way, {}), rows.get(exit_name(0.4, way), {}))
     return {
         name: {
             "at_least": BARS[name],
@@ -123,7 +173,7 @@ def gpu_bars(rows: dict[str, Rounds], memory: dict[str, Record], least: dict[str
     return told
 
 
-def summarise(records: Sequence[Record], cases: Sequence[Case], shares: Shares) -> dict[str, Any]:
+def summarise(records: Sequence[Record], cases: Sequence[Case], shares: Shares, means: Shares) -> dict[str, Any]:
     """All cases that have records, and the bars for the case that has some."""
     memory, least = (
         {record["row"]: record for record in records if record["case"] == kind} for kind in ("memory", "roofline")
@@ -144,10 +194,12 @@ def summarise(records: Sequence[Record], cases: Sequence[Case], shares: Shares) 
             "accepted": findings.accepted,
             "rows": {name: row_summary(rounds, rows) for name, rounds in shown.items()},
             "sweep": sweep(rows, case, findings),
+            "on_average": on_average(rows, case, findings, means),
         }
         if case == BARRED:
-            told["bars"] = bars(rows) | gpu_bars(rows, memory, least)
-            anew = {name: rows.get(name + ANEW, {}) for name in (LARGE_ALONE, FASTV, BOTH)}
-            anew[exit_name(0.4)] = {turn: _with_exits(record, 0.4) for turn, record in anew[BOTH].items()}
-            told["bars_nothing_shared"] = bars(anew)
+            told["bars"] = {way: bars(rows, way) for way in (BOTH, HELD)} | gpu_bars(rows, memory, least)
+            anew = {name: rows.get(name + ANEW, {}) for name in (LARGE_ALONE, FASTV, BOTH, HELD)}
+            for way in (BOTH, HELD):
+                anew[exit_name(0.4, way)] = {turn: _with_exits(record, 0.4) for turn, record in anew[way].items()}
+            told["bars_nothing_shared"] = {way: bars(anew, way) for way in (BOTH, HELD)}
     return told
