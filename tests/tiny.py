@@ -144,7 +144,7 @@ def qwen_tokenizer() -> Qwen2Tokenizer:
 def save_tiny_qwen_vl(
     folder: Path, kind: str, n_layers: int = 4, width: int = 32, patch: int = 7, seed: int = 0, **text_options
 ) -> Path:
-    """A random Qwen-VL checkpoint; 7-pixel patches give a visual token for 14 x 14 pixels, at least 4 and at most 64 for a picture."""
+    """A random Qwen-VL checkpoint; 7-pixel patches give a visual token for 14 x 14 pixels, 4 to 64 for a picture."""
     tokenizer, (config_class, model_class) = qwen_tokenizer(), QWEN_VL[kind]
     vision = {"depth": 4, "num_heads": 2, "patch_size": patch, "spatial_merge_size": 2, "temporal_patch_size": 2}
     own = {"hidden_size": 16, "intermediate_size": 24, "out_hidden_size": width}
