@@ -77,7 +77,7 @@ def test_every_view_adds_up_to_what_it_was_given(source):
         _check_sums(KINDS[source], target, torch.float64, 1e-12)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(drawn, drawn)
 def test_small_views_add_up_too(source, target):
     _check_sums(source[0](*source[1:]), target[0](*target[1:]), torch.float64, 1e-12)
@@ -97,7 +97,7 @@ def _check_sums(source, target, dtype, tolerance):
     assert not bool(carried[~torch.stack(theirs).any(0)].any())
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=30)
 @given(drawn, drawn, st.integers(0, 9))
 def test_more_score_is_nowhere_less(made, other, seed):
     source, target = made[0](*made[1:]), other[0](*other[1:])
@@ -115,7 +115,7 @@ boxes = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=50)
 @given(boxes, boxes, st.integers(0, 9))
 def test_any_rectangles_share_as_all_pairs_of_them_do(first, second, seed):
     boxes, onto = torch.tensor(first), torch.tensor(second)
