@@ -13,7 +13,20 @@ from PIL import Image
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 CHECKED = (
-    *("attention", "continuation", "engine", "families", "guide", "layout", "masks", "methods", "passes", "reduction"),
+    *(
+        "areas",
+        "attention",
+        "continuation",
+        "crossing",
+        "engine",
+        "families",
+        "guide",
+        "layout",
+        "masks",
+        "methods",
+        "passes",
+        "reduction",
+    ),
     *("sampling", "schedule"),
 )
 

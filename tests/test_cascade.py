@@ -9,7 +9,7 @@ from stitchvlm import Stitch, make_question
 from stitchvlm.families import InternVL, load_vlm
 from stitchvlm.guide import run_guide
 from stitchvlm.maps import MapForm
-from stitchvlm.methods import available_methods
+from stitchvlm.methods import Guided, available_methods
 from stitchvlm.methods.single_layer import SingleLayer
 from stitchvlm.records import Question
 from stitchvlm.sampling import Sampling
@@ -23,6 +23,13 @@ def pair(tmp_path_factory):
     small = save_tiny_internvl(root / "small", "qwen2", n_layers=3, seed=1)
     large = save_tiny_internvl(root / "large", "llama", n_layers=8, width=48, seed=2)
     return str(small), str(large)
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """A model with larger and more tiles."""
+    folder = tmp_path_factory.mktemp("other")
+    return str(save_tiny_internvl(folder, "qwen2", n_layers=3, tile=56, max_patches=9))
 
 
 def stitch(pair, **options) -> Stitch:
@@ -171,13 +178,23 @@ def test_seed_and_question_decide_what_random_keeps(pair):
     assert [answer.trace.kept for answer in batch] == [asked, alone]
 
 
-def test_grids_that_do_not_match_are_refused(pair, tmp_path):
-    other = str(save_tiny_internvl(tmp_path, "qwen2", n_layers=3, max_patches=9))
-    vlm = stitch((other, pair[1]), exit="never")
-    with pytest.raises(ValueError, match="cannot guide each other yet"):
-        vlm("what?", image=picture(300, 200))
-    fitting = stitch((other, pair[1]), exit="never", max_tiles=2)
-    assert fitting("what?", image=picture(300, 200)).trace.n_visual == 12
+@pytest.mark.parametrize(
+    "options", [{}, {"keep": "mass=0.5"}, {"method": Guided(tile_budget=2, skip_tiles=True)}, {"exit": 0.0}]
+)
+@pytest.mark.parametrize("other_guides", [True, False])
+def test_a_pair_with_other_grids_guides_all_the_same(pair, other, other_guides, options):
+    """More tiles and other tiles on one side; batches, what is kept by mass, tile options and exits do not mind."""
+    asked = [make_question("what?", picture(300, 200)), make_question("no picture?")]
+    models = (other, pair[1]) if other_guides else (pair[0], other)
+    vlm = stitch(models, **({"exit": "never", "keep": 0.3} | options))
+    together, alone = vlm.answer(asked), [vlm.answer([question])[0] for question in asked]
+    assert [a.text for a in together] == [a.text for a in alone]
+    assert [a.trace.kept for a in together] == [a.trace.kept for a in alone]
+    seen = together[0]
+    if "exit" in options:
+        assert seen.answered_by == "small" and seen.trace.kept is None
+    else:
+        assert seen.guide.layout.n_visual != seen.trace.n_visual and 0 < seen.trace.n_kept < 0.6 * seen.trace.n_visual
 
 
 @pytest.mark.parametrize(

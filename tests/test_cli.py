@@ -60,7 +60,9 @@ def test_version():
     assert stitch("--version").stdout == f"stitch {__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["ask", "demo", "eval", "methods", "golden", "verify", "train"])
+@pytest.mark.parametrize(
+    "command", ["ask", "demo", "eval", "methods", "models", "inspect", "golden", "verify", "train"]
+)
 def test_every_command_has_help(command):
     result = stitch(command, "--help")
     assert result.exit_code == 0 and "Usage" in result.stdout
@@ -282,9 +284,10 @@ def test_a_checkpoint_that_sees_nothing_is_named(ask, tmp_path):
     assert "bert" in told and str(tmp_path) in told
 
 
-def test_a_pair_with_different_grids_cannot_guide(ask, tmp_path):
+def test_a_pair_with_different_grids_can_guide(ask, tmp_path):
     other = save_tiny_internvl(tmp_path / "other", tile=56, seed=3)
-    assert "on different grids" in sentence(ask("--large", str(other)), 2)
+    told = json.loads(ask("--large", str(other), "--keep", "0.5", "--layer", "1", "--json", "--exit", "never").stdout)
+    assert told["answered_by"] == "large" and told["tokens"]["visual"] == 16 and told["tokens"]["kept"] == 8
 
 
 def test_one_model_of_a_pair_is_not_enough(picture, tiny_pair):

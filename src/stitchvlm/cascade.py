@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from transformers.generation.streamers import BaseStreamer
 
 from stitchvlm.answers import large_answers, small_answer, with_draft
+from stitchvlm.crossing import carry
 from stitchvlm.engine import Engine
 from stitchvlm.exits import ExitPolicy
 from stitchvlm.families.base import CutPictures
@@ -143,7 +144,7 @@ class Cascade:
         """The large model's answers, its visual tokens reduced as the method and the schedule say, drafts verified on the way.
 
         Raises:
-            ValueError: if the guide's token grid does not fit the large model's, or a prompt is too long for it.
+            ValueError: if a prompt is too long for the large model.
         """
         with watch.stage("large_load"):
             large = self.large()
@@ -185,7 +186,7 @@ class Cascade:
         if Evidence.GUIDE_MAP in self.method.needs:
             assert small is not None, "needs_small says that the method wants its maps"
             guides = [draft.guide for draft in small.drafts]
-            scores = [g.layout.resample(g.scores, onto=layout) for g, layout in zip(guides, layouts, strict=True)]
+            scores = [carry(g.scores, g.layout, layout) for g, layout in zip(guides, layouts, strict=True)]
         n_keep = None
         if schedule.mass is not None:
             assert scores is not None, "only methods with a guide map go by its mass"

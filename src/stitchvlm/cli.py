@@ -12,7 +12,9 @@ from stitchvlm.commands.checks import golden, verify
 from stitchvlm.commands.compare import compare
 from stitchvlm.commands.demo import demo
 from stitchvlm.commands.evaluate import evaluate
+from stitchvlm.commands.inspect import inspect
 from stitchvlm.commands.methods import methods
+from stitchvlm.commands.models import models
 from stitchvlm.commands.report import report
 from stitchvlm.commands.shell import Shell
 from stitchvlm.commands.train import train
@@ -33,6 +35,8 @@ app.command("report")(report)
 app.command("bench")(bench)
 app.command("calibrate")(calibrate)
 app.command("methods")(methods)
+app.command("models")(models)
+app.command("inspect")(inspect)
 app.command("golden")(golden)
 app.command("verify")(verify)
 app.command("train")(train)

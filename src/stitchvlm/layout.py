@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from stitchvlm.areas import hand_over
 from stitchvlm.shapes import Bool, Float, Int
 
 
@@ -50,12 +51,12 @@ class VisualLayout:
         """Per visual token the number of its tile, counted over all pictures of the prompt."""
         if not self.n_visual:
             return torch.empty(0, dtype=torch.long)
-        return torch.stack([self.image, self.tile]).unique_consecutive(dim=1, return_inverse=True)[1]
+        return torch.stack([self.image, self.tile]).unique(dim=1, return_inverse=True)[1]
 
     @property
     def n_tiles(self) -> int:
         """Tiles of all pictures together."""
-        return int(self.tile_number[-1]) + 1 if self.n_visual else 0
+        return int(self.tile_number.max()) + 1 if self.n_visual else 0
 
     def whole_tiles(self, wanted: Int[Tensor, " n_wanted"]) -> Int[Tensor, " n_there"]:
         """Ordinals of all visual tokens of the tiles that hold the ``wanted`` ones; ascending."""
@@ -80,13 +81,42 @@ class VisualLayout:
     def resample(self, scores: Float[Tensor, " n_visual"], onto: "VisualLayout") -> Float[Tensor, " n_target"]:
         """Carry one score per visual token from this layout onto another one; the identity where the layouts match.
 
+        Otherwise each token deals its score out to the tokens of the other layout by the area of the picture that they share.
+        Detail goes to detail and an overview to the overview, whose sums stay as they are. Where only one of the layouts has an
+        overview, its single view takes what both views of the other one have, and gives all it has to each of them. Tokens
+        that show no part of the picture neither give nor get.
+
         Raises:
-            ValueError: if the two models cut the picture differently.
+            ValueError: if the layouts are of different numbers of pictures.
         """
         if self.matches(onto):
             return scores
-        raise ValueError(
-            f"the guide sees {self.n_visual} visual tokens and the large model {onto.n_visual}, on different grids: "
-            "these two models cannot guide each other yet; choose a pair with the same tile size and the same tokens "
-            "per tile, or give both the same --max-tiles"
+        if len(self.image_sizes) != len(onto.image_sizes):
+            raise ValueError(
+                f"the guide looked at {len(self.image_sizes)} pictures and the large model at {len(onto.image_sizes)}: "
+                "show both the same ones"
+            )
+        given = scores.double().cpu()
+        received = torch.zeros(onto.n_visual, dtype=torch.double)
+        for number in range(len(self.image_sizes)):
+            ours, theirs = self._views(number), onto._views(number)
+            both = all(map(len, theirs))
+            for view, receivers in enumerate(theirs):
+                givers = ours[view] if both and len(ours[view]) else torch.cat(ours)
+                if len(givers) and len(receivers):
+                    received[receivers] = hand_over(given[givers], self.box[givers], onto.box[receivers])
+        return received.to(scores)
+
+    def closing(self, kept: Int[Tensor, " _n_kept"]) -> Bool[Tensor, " n_visual"]:
+        """Which structural tokens end a row of tokens that has one of the ``kept`` in it."""
+        rows = torch.stack(
+            [self.image, self.coarse_mask.long(), self.structural_mask.cumsum(0) - self.structural_mask.long()]
         )
+        row = rows.unique(dim=1, return_inverse=True)[1]
+        return self.structural_mask & torch.isin(row, row[kept])
+
+    def _views(self, number: int) -> tuple[Int[Tensor, " _n_fine"], Int[Tensor, " _n_coarse"]]:
+        """Ordinals of one picture's tokens that show a part of it: those in detail, and those of the overview."""
+        shows = (self.image == number) & ~self.structural_mask & (self.box[:, 2:] > self.box[:, :2]).all(1)
+        fine, coarse = ((shows & of).nonzero().squeeze(1) for of in (~self.coarse_mask, self.coarse_mask))
+        return fine, coarse

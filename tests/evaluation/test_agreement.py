@@ -1,9 +1,8 @@
 """Agreement of attention, where it is known what must come out."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
+from layouts import native
 from tiny import save_tiny_internvl
 
 from stitchvlm.engine import Engine
@@ -39,7 +38,7 @@ def test_every_layer_is_held_against_the_sum_of_the_large_ones(scenes_task, monk
     small = torch.tensor(
         [[0, 9, 9, 9, 0, 0, 0, 0, 0, 0], [9, 0, 0, 0, 0, 0, 0, 9, 9, 8], [0, 1, 1, 1, 0, 0, 0, 0, 0, 0]]
     )
-    layout = SimpleNamespace(n_visual=10, resample=lambda scores, onto: scores)
+    layout = native(5, 2)
     monkeypatch.setattr(
         agreement, "_maps", lambda engine, *_: (layout, {"small": small.float(), "large": large}[engine])
     )
@@ -48,6 +47,13 @@ def test_every_layer_is_held_against_the_sum_of_the_large_ones(scenes_task, monk
     assert [layer["mean"] for layer in top["large_layers"]] == pytest.approx([2 / 3, 1 / 3])
     assert [layer["mean"] for layer in top["small_layers"][:2]] == pytest.approx([2 / 3, 1 / 3])
     assert top["small_all"]["mean"] == pytest.approx(2 / 3)
+
+
+def test_models_of_other_grids_are_compared_over_the_picture(tiny_pair, tmp_path, scenes_task):
+    other = Engine(load_vlm(str(save_tiny_internvl(tmp_path, n_layers=3, tile=56, seed=3)), torch.float32, "cpu"))
+    large = Engine(load_vlm(tiny_pair[1], torch.float32, "cpu"))
+    top = measure_agreement(other, large, load_task("scenes", 2))["top"]["0.35"]
+    assert len(top["small_layers"]) == 3 and 0 < top["small_all"]["mean"] <= 1
 
 
 def test_nothing_asked_is_refused(shallow):

@@ -10,6 +10,7 @@ from test_internvl2_checkpoint_weights import _random_weights, _tiny_config, _wr
 
 from stitchvlm import Sampling, Stitch, make_question
 from stitchvlm.families import load_vlm
+from stitchvlm.inspection import inspect_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +56,12 @@ def test_a_checkpoint_without_dynamic_tiles_sees_one(folder, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config | {"dynamic_image_size": False}))
     vlm = load_vlm(str(tmp_path), device="cpu")
     assert vlm.family.prepare(vlm, [make_question("?", picture(640, 480))], None).layouts[0].n_visual == 4
+
+
+def test_it_is_inspected_without_its_weights(folder, tmp_path):
+    for path in folder.iterdir():
+        if path.suffix != ".safetensors":
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    told = inspect_checkpoint(str(tmp_path), (640, 480), 0.3, layer=1)
+    assert told.family == "InternVL" and told.kept_per_layer == (52, int(0.3 * 52))
+    assert (told.detail.tile_columns, told.detail.tile_rows, told.n_tiles) == (4, 3, 13)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from stitchvlm.attention import AttentionTap
+from stitchvlm.crossing import carry
 from stitchvlm.engine import Engine
 from stitchvlm.evaluation.sample import Sample
 from stitchvlm.evaluation.statistics import mean_variance
@@ -47,7 +48,7 @@ def measure_agreement(
         model's map over all layers) and ``chance`` (what tokens drawn at random have in common).
 
     Raises:
-        ValueError: if the models cut pictures differently, or there is no question.
+        ValueError: if there is no question.
     """
     if not samples:
         raise ValueError("agreement needs at least one question")
@@ -55,12 +56,15 @@ def measure_agreement(
     for sample in samples:
         question = Question(sample.question, (sample.picture(),))
         (small_layout, small_maps), (layout, maps) = (_maps(engine, question, max_tiles) for engine in (small, large))
-        small_maps = torch.stack([small_layout.resample(row, onto=layout) for row in small_maps])
+        counted = ~layout.structural_mask | small_layout.matches(layout)
+        small_whole = carry(small_maps.sum(0), small_layout, layout)[counted]
+        small_maps = torch.stack([carry(row, small_layout, layout) for row in small_maps])[:, counted]
+        maps = maps[:, counted]
         for share, told in found.items():
-            n_top, whole = max(1, int(share * layout.n_visual)), maps.sum(0)
+            n_top, whole = max(1, int(share * maps.shape[1])), maps.sum(0)
             told.setdefault("large_layers", []).append([_overlap(row, whole, n_top) for row in maps])
             told.setdefault("small_layers", []).append([_overlap(row, whole, n_top) for row in small_maps])
-            told.setdefault("small_all", []).append([_overlap(small_maps.sum(0), whole, n_top)])
+            told.setdefault("small_all", []).append([_overlap(small_whole, whole, n_top)])
     tops: dict[str, Any] = {}
     groups = [sample.group or sample.id for sample in samples]
     for share, told in found.items():

@@ -6,6 +6,7 @@ the entry point group ``stitchvlm.families``.
 
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -43,17 +44,22 @@ def load_vlm(
     config = read_json(folder / "config.json")
     family = _family_of(source, config)
     place = usable_device(device) if device_map is None else None
-    try:
-        vlm = family.load(source, folder, dtype, device_map if place is None else _placement(place))
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:  # libraries raise many kinds for a broken tokenizer file, the bare one among them
-        told = str(error)
-        where = "" if source in told or str(folder) in told else f"{source} cannot be loaded, fetch it again: "
-        raise DataError(where + told) from error
+    vlm = _loaded(family, source, folder, dtype, device_map if place is None else _placement(place))
     if place is not None:
         vlm.model.to(place)
     return vlm
+
+
+def load_hollow(source: str) -> VLM:
+    """A checkpoint without its weights, which prepares questions as the whole one does; nothing heavy is read or downloaded.
+
+    Raises:
+        ValueError: if the checkpoint is missing or of no supported family.
+        DataError: if what is read of it is broken or incomplete.
+    """
+    folder = checkpoint_folder(source, with_weights=False)
+    family = _family_of(source, read_json(folder / "config.json"))
+    return _loaded(family, source, folder, None, "meta")
 
 
 def check_checkpoint(source: str, method: Method | None = None) -> dict[str, Any]:
@@ -76,6 +82,17 @@ def text_layers(config: dict[str, Any]) -> int:
     """Depth of the language model that a checkpoint's config describes."""
     text = config.get("text_config") or config.get("llm_config") or config
     return int(text["num_hidden_layers"])
+
+
+def _loaded(family: Family, source: str, folder: Path, dtype: torch.dtype | None, device_map: str | dict | None) -> VLM:
+    try:
+        return family.load(source, folder, dtype, device_map)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # libraries raise many kinds for a broken tokenizer file, the bare one among them
+        told = str(error)
+        where = "" if source in told or str(folder) in told else f"{source} cannot be loaded, fetch it again: "
+        raise DataError(where + told) from error
 
 
 def _family_of(source: str, config: dict[str, Any]) -> Family:
@@ -133,6 +150,7 @@ __all__ = [
     "QwenVL",
     "available_families",
     "check_checkpoint",
+    "load_hollow",
     "load_vlm",
     "text_layers",
     "usable_device",

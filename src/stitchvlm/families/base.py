@@ -185,6 +185,8 @@ class Family(ABC):
     def load(self, source: str, folder: Path, dtype: torch.dtype | None, device_map: str | dict | None) -> VLM:
         """Load the checkpoint in ``folder``; ``dtype`` None takes the checkpoint's own.
 
+        With the ``device_map`` ``"meta"`` the model has no weights and none are read: it is only to :meth:`prepare` questions.
+
         Raises:
             ValueError: if the checkpoint is incomplete or broken.
         """

@@ -5,16 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from stitchvlm.attention import TAPPED_SDPA, register_tapped_attention
 from stitchvlm.errors import DataError
 
-_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
+_SMALL_FILES = ["*.json", "*.jinja", "*.model", "*.txt"]
 
 
-def checkpoint_folder(source: str) -> Path:
+def checkpoint_folder(source: str, with_weights: bool = True) -> Path:
     """The local folder of a checkpoint; a hub id is downloaded (safetensors only) unless it is cached already.
+
+    Args:
+        with_weights: False for who only wants to know what it is, and downloads no weights for that.
 
     Raises:
         ValueError: if there is no such folder or hub id.
@@ -32,7 +35,8 @@ def checkpoint_folder(source: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(source, allow_patterns=_FILES))
+        wanted = [*_SMALL_FILES, "*.safetensors"] if with_weights else _SMALL_FILES
+        return Path(snapshot_download(source, allow_patterns=wanted))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise DataError(
@@ -60,11 +64,13 @@ def read_json(path: Path) -> dict[str, Any]:
 def load_weights(
     kind: type[PreTrainedModel], folder: Path, dtype: torch.dtype | None, device_map: str | dict | None
 ) -> PreTrainedModel:
-    """A native model from a folder of safetensors, every weight accounted for.
+    """A native model from a folder of safetensors, every weight accounted for; on the device ``"meta"`` a hollow one.
 
     Raises:
         ValueError: if a weight file is missing or corrupt, or does not fit the model.
     """
+    if device_map == "meta":
+        return hollow(kind, kind.config_class.from_pretrained(folder))
     if not any(folder.glob("*.safetensors")):
         raise ValueError(f"{folder} has no *.safetensors: only that format is loaded; convert the checkpoint first")
     try:
@@ -86,6 +92,12 @@ def load_weights(
             "fetch the checkpoint again"
         )
     return model
+
+
+def hollow(kind: type[PreTrainedModel], config: PretrainedConfig) -> PreTrainedModel:
+    """A model with the shapes of its config and no weights, which knows how pictures become tokens and takes no memory."""
+    with torch.device("meta"):
+        return kind(config)
 
 
 def stop_token_ids(config: GenerationConfig, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:

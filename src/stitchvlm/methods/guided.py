@@ -32,6 +32,9 @@ class Guided(TokenScorer):
         smooth: give every token the mean of its neighbours' scores and its own, within its tile.
         layers, rows, heads, layer_weights, sinks: the form of the map, see :class:`~stitchvlm.maps.MapForm`.
 
+    Structural tokens (newlines) that nobody has scored, because the map comes from a model of another layout, are not counted and
+    stay with the tokens of their row.
+
     Differs from the paper: not by default; whatever an option changes is an addition, for comparison.
 
     Raises:
@@ -71,12 +74,15 @@ class Guided(TokenScorer):
 
     def reduce(self, view: ReductionView, n_keep: Sequence[int]) -> Reduction:
         scores = self.score(view)
-        chosen = self._choose(scores, view.layouts, n_keep, view.present)
-        if not self.tile_budget and self.tile_mass == 1:
-            return chosen
-        rows = zip(scores, view.layouts, chosen.kept, view.present, strict=True)
-        allowed = [self._in_best_tiles(*row) for row in rows]
-        return self._choose(scores, view.layouts, n_keep, allowed)
+        rows = zip(scores, view.layouts, view.present, strict=True)
+        present = [there[~_unscored(row, layout)[there.cpu()].to(there.device)] for row, layout, there in rows]
+        chosen = self._choose(scores, view.layouts, n_keep, present)
+        if self.tile_budget or self.tile_mass < 1:
+            held = zip(scores, view.layouts, chosen.kept, present, strict=True)
+            allowed = [self._in_best_tiles(*row) for row in held]
+            chosen = self._choose(scores, view.layouts, n_keep, allowed)
+        ended = zip(view.layouts, chosen.kept, scores, view.present, strict=True)
+        return Reduction(tuple(_with_row_ends(*row) for row in ended))
 
     def _choose(
         self,
@@ -115,6 +121,8 @@ class Guided(TokenScorer):
         present: Int[Tensor, " _n_present"],
     ) -> Int[Tensor, " _n_allowed"]:
         """Those present that lie in the tiles whose kept tokens have the highest scores in sum; among equals the first tiles."""
+        if not layout.n_visual:
+            return present
         tile = layout.tile_number
         worth = torch.zeros(layout.n_tiles).index_add(0, tile[kept.cpu()], scores.cpu()[kept.cpu()].float())
         order = worth.argsort(descending=True, stable=True)
@@ -127,6 +135,25 @@ class Guided(TokenScorer):
         if not self.smooth:
             return view.guide
         return [_smoothed(scores, layout) for scores, layout in zip(view.guide, view.layouts, strict=True)]
+
+
+def _unscored(scores: Float[Tensor, " n_visual"], layout: VisualLayout) -> Bool[Tensor, " n_visual"]:
+    """The structural tokens that nobody has looked at, as in a map of another layout: there is nothing to choose them by."""
+    return layout.structural_mask & (scores.cpu() == 0)
+
+
+def _with_row_ends(
+    layout: VisualLayout,
+    kept: Int[Tensor, " _n_keep"],
+    scores: Float[Tensor, " n_visual"],
+    present: Int[Tensor, " _n_present"],
+) -> Int[Tensor, " _n_all"]:
+    """What is kept, and those unscored that end a row with a kept token."""
+    unscored = _unscored(scores, layout)
+    if not bool(unscored.any()):
+        return kept
+    ends = present[(unscored & layout.closing(kept.cpu()))[present.cpu()].to(present.device)]
+    return torch.cat([kept, ends.to(kept.device)]).sort().values
 
 
 def _smoothed(scores: Float[Tensor, " n_visual"], layout: VisualLayout) -> Float[Tensor, " n_visual"]:

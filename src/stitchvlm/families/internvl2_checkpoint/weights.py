@@ -14,7 +14,7 @@ from transformers.core_model_loading import Chunk, ConversionOps, WeightConverte
 from transformers.utils import logging
 
 from stitchvlm.errors import DataError
-from stitchvlm.families.checkpoint import read_json
+from stitchvlm.families.checkpoint import hollow, read_json
 from stitchvlm.families.internvl2_checkpoint.config import native_config
 from stitchvlm.families.internvl2_checkpoint.template import IMAGE_CONTEXT
 from stitchvlm.families.internvl2_checkpoint.tokenizer_files import added_tokens, read_optional
@@ -111,7 +111,8 @@ def load_model(
 ) -> InternVLForConditionalGeneration:
     """The checkpoint in `folder` as an ordinary native model: SDPA attention, evaluation mode, `dtype` throughout.
 
-    Weights are read from `model.safetensors` or its shards straight onto the devices of `device_map` (CPU without one).
+    Weights are read from `model.safetensors` or its shards straight onto the devices of `device_map` (CPU without one); on
+    `"meta"` there are none.
     Raises ValueError for weights that are damaged, missing, superfluous or of the wrong shape, and OSError for absent
     files; both name the file or the weight.
     """
@@ -120,6 +121,8 @@ def load_model(
     for index, token in added_tokens(folder).items():
         if token.content == IMAGE_CONTEXT:
             config.image_token_id = index
+    if device_map == "meta":
+        return hollow(InternVLForConditionalGeneration, config)
     _check_files(folder)
     model, report = _from_pretrained(folder, config, dtype, device_map)
     _check_names(folder, report)

@@ -1,0 +1,43 @@
+"""``stitch models``: what can be given as ``--small`` and ``--large``."""
+
+import json
+
+from stitchvlm.commands import options
+
+
+def models(as_json: options.Json = False, debug: options.Debug = False) -> None:
+    """List the supported families with checkpoints of theirs, and pairs that go together."""
+    from stitchvlm.families import available_families
+    from stitchvlm.families.known import known_lines, known_pairs
+    from stitchvlm.models import pair_path
+
+    families = available_families()
+    lines, pairs = known_lines(families), known_pairs(families)
+    embedded = {"small": str(pair_path("small")), "large": str(pair_path("large"))}
+    if as_json:
+        told = {family.name: {line.name: line.checkpoints for of, line in lines if of is family} for family in families}
+        listed = [{"small": pair.small, "large": pair.large, "source": pair.source or None} for pair in pairs]
+        print(json.dumps({"families": told, "pairs": listed, "embedded": embedded}))
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("family", style="bold", no_wrap=True)
+    table.add_column("checkpoints", overflow="fold")
+    for family in families:
+        table.add_row(family.name, "\n".join(c for of, line in lines if of is family for c in line.checkpoints))
+    console.print(table)
+    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("--small", "--large", "measured in"):
+        table.add_column(name, overflow="fold")
+    for pair in pairs:
+        table.add_row(pair.small, pair.large, pair.source)
+    console.print(table)
+    console.print(
+        "Without --small and --large the embedded pair answers. Any of these may guide any other.", soft_wrap=True
+    )
+    for which, folder in embedded.items():
+        console.print(f"embedded {which}: {folder}", soft_wrap=True)
