@@ -87,12 +87,12 @@ def test_tokens_of_skipped_tiles_are_in_no_layer(engine, plain, layer, rows):
     prefilled = engine.prefill(engine.embed(inputs, plan=plan), plan)
     generated = engine.decode(prefilled, Sampling(5), keep_logits=True)
     for row, question in enumerate(QUESTIONS[:rows]):
-        ids, pixels, layout = row_inputs(engine, question)
+        ids, pictures, layout = row_inputs(engine, question)
         present, kept = prefilled.prompt.present[row].tolist(), prefilled.kept[row].tolist()
         assert len(present) < layout.n_visual or not layout.n_visual
         assert prefilled.kept_per_layer(row) == (len(present),) * layer + (len(kept),) * (N_LAYERS - layer)
         steps = [(0, dropped_places(layout, present)), (layer, dropped_places(layout, kept))]
-        expected = masked_logits(plain, ids, pixels, generated.tokens[row][:-1], steps)
+        expected = masked_logits(plain, ids, pictures, generated.tokens[row][:-1], steps)
         ours = generated.logits[row, : len(generated.tokens[row])]
         assert (ours - expected).abs().max() <= 1e-4 * expected.abs().max()
 

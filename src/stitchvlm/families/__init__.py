@@ -14,9 +14,10 @@ from stitchvlm.errors import DataError
 from stitchvlm.families.base import VLM, Decoder, Family, Inputs, Prompt
 from stitchvlm.families.checkpoint import checkpoint_folder, read_json
 from stitchvlm.families.internvl import InternVL
+from stitchvlm.families.llava_onevision import LlavaOnevision
 from stitchvlm.methods import Evidence, Method
 
-_BUILT_IN: tuple[type[Family], ...] = (InternVL,)
+_BUILT_IN: tuple[type[Family], ...] = (InternVL, LlavaOnevision)
 
 
 def available_families() -> list[Family]:
@@ -128,6 +129,7 @@ __all__ = [
     "Family",
     "Inputs",
     "InternVL",
+    "LlavaOnevision",
     "Prompt",
     "available_families",
     "check_checkpoint",

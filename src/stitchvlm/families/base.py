@@ -235,9 +235,25 @@ class Family(ABC):
     ) -> Prompt:
         """Text embeddings with the visual ones that are ``present`` in their places, padded on the left to one batch."""
 
-    @abstractmethod
     def decoder(self, vlm: VLM) -> Decoder:
-        """The parts of the language model."""
+        """The parts of the language model, as transformers' vision-language classes name them."""
+        text, config = vlm.model.model.language_model, vlm.model.config.text_config
+        return Decoder(
+            layers=text.layers,
+            embedding=text.embed_tokens,
+            rotary=text.rotary_emb,
+            norm=text.norm,
+            head=vlm.model.lm_head,
+            windows=decoder_windows(config),
+            max_positions=config.max_position_embeddings,
+        )
+
+    def forward_inputs(
+        self, vlm: VLM, token_ids: Int[Tensor, "batch length"], inputs: Inputs
+    ) -> dict[str, Tensor | None]:
+        """What transformers' own forward takes for ``token_ids`` about the pictures of ``inputs``, for who compares with it."""
+        pixels = inputs.pixels
+        return {"input_ids": token_ids, "pixel_values": None if pixels is None else pixels.to(vlm.device)}
 
 
 def pad_left(rows: Sequence[Int[Tensor, " _length"]], value: int) -> Int[Tensor, "batch longest"]:
