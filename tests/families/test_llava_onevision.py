@@ -23,6 +23,7 @@ from stitchvlm.engine import Engine
 from stitchvlm.families import VLM, LlavaOnevision, load_vlm
 from stitchvlm.families.llava_onevision import anyres_cut
 from stitchvlm.families.tiles import shrink
+from stitchvlm.methods import Guided, ReductionView
 from stitchvlm.proposals import proposals
 from stitchvlm.records import Draft, Question
 from stitchvlm.sampling import Sampling
@@ -250,6 +251,27 @@ def test_a_shrunk_picture_is_all_there_with_fewer_tokens(published, size, share)
     fewer = [anyres_cut(published, size, most) for most in range(1, 37)]
     larger = shrink(anyres_cut(published, size, None), fewer, Shrink(share, larger=True))
     assert share * n_whole <= larger.n_visual <= n_whole
+
+
+@pytest.mark.parametrize("size", [(640, 480), (1000, 90), (2500, 1900)])
+def test_smoothing_finds_the_neighbours(published, size):
+    """By their places in the grid of tokens, whatever their rectangles are."""
+    layout, (cut,) = (layouts := prepared(published, size).layouts)[0], layouts[0].cuts
+    scores = torch.rand(layout.n_visual, generator=torch.Generator().manual_seed(0))
+    fine, rows = ~layout.coarse_mask & ~layout.structural_mask, cut.grid[0]
+    (given,) = Guided(smooth=True).score(ReductionView([layout], [torch.arange(layout.n_visual)], 0, [scores]))
+    values, tile = (of[fine].view(rows, -1) for of in (scores, layout.tile))
+    total, count = torch.zeros_like(values), torch.zeros_like(values)
+    for down in (-1, 0, 1):
+        for along in (-1, 0, 1):
+            there = [max(0, down), rows + min(0, down)], [max(0, along), cut.grid[1] + min(0, along)]
+            here = [max(0, -down), rows + min(0, -down)], [max(0, -along), cut.grid[1] + min(0, -along)]
+            (a, b), (c, d) = ([slice(*part) for part in place] for place in (here, there))
+            same = tile[a, b] == tile[c, d]
+            total[a, b] += values[c, d] * same
+            count[a, b] += same
+    torch.testing.assert_close(given[fine], (total / count).flatten())
+    assert torch.equal(given[layout.structural_mask], scores[layout.structural_mask])
 
 
 # --- what the model is fed
