@@ -323,6 +323,20 @@ def test_other_models_of_the_name_are_not_taken_for_it(tmp_path):
         load_vlm(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    "sizes", [[(90, 30)], [(30, 90)], [(100, 60)], [(1, 1)], [(200, 1)], [(70, 20), (20, 70), (9, 9)]]
+)
+def test_embeddings_equal_transformers(vlm, sizes):
+    """Those of the processor's own tiles, whatever way they are stitched."""
+    inputs = prepared(vlm, *sizes)
+    theirs = dict(vlm.image_processor([[coordinates(*size) for size in sizes]], return_tensors="pt"))
+    with torch.no_grad():
+        expected = torch.cat(vlm.model.get_image_features(**theirs, return_dict=True).pooler_output)
+        torch.testing.assert_close(vlm.family.encode(vlm, inputs), expected, rtol=1e-5, atol=1e-5)
+    ours = vlm.family.forward_inputs(vlm, inputs.token_ids[0][None], inputs)
+    assert all(torch.equal(ours[name], value) for name, value in theirs.items())
+
+
 # --- which crops have to be encoded
 
 

@@ -56,30 +56,6 @@ def shrink(cut: AnyCut, allowed: Sequence[AnyCut], to: Shrink) -> AnyCut:
     return max((one for one in smaller if one.n_visual <= wanted), key=lambda one: one.detail, default=smaller[0])
 
 
-def batch(rows: Sequence[Inputs]) -> Inputs:
-    """Questions that were prepared one by one as one batch; neighbouring tiles of one size go into one tensor."""
-    tiles = groupby((tiles for row in rows for tiles in row.tiles), key=lambda tiles: tiles.shape[1:])
-    return Inputs(
-        token_ids=tuple(row.token_ids[0] for row in rows),
-        tiles=tuple(torch.cat(list(alike)) for _, alike in tiles),
-        layouts=tuple(row.layouts[0] for row in rows),
-        n_unshrunk=tuple(row.n_unshrunk[0] for row in rows),
-    )
-
-
-def portions(
-    tiles: Float[Tensor, "_tiles 3 _height _width"], n_patches: int, device: torch.device
-) -> Sequence[Float[Tensor, "_some 3 _height _width"]]:
-    """What goes through the vision encoder at once: on a CPU so little that what its layers pass on stays in the cache.
-
-    Args:
-        n_patches: that a tile is made of.
-    """
-    if device.type != "cpu" or not len(tiles):
-        return [tiles] if len(tiles) else []
-    return tiles.split(max(1, PATCHES_AT_ONCE // n_patches))
-
-
 def tiles_of(
     layouts: Sequence[VisualLayout], present: Sequence[Int[Tensor, " _n_present"]] | None = None
 ) -> Bool[Tensor, " n_tiles"]:
@@ -123,3 +99,27 @@ def cut_layout(index: Tensor, cuts: Sequence[Cut], sizes: Sequence[tuple[int, in
         structural_mask=torch.zeros(len(tile), dtype=torch.bool),
         image_sizes=tuple(sizes),
     )
+
+
+def batch(rows: Sequence[Inputs]) -> Inputs:
+    """Questions that were prepared one by one as one batch; neighbouring tiles of one size go into one tensor."""
+    tiles = groupby((tiles for row in rows for tiles in row.tiles), key=lambda tiles: tiles.shape[1:])
+    return Inputs(
+        token_ids=tuple(row.token_ids[0] for row in rows),
+        tiles=tuple(torch.cat(list(alike)) for _, alike in tiles),
+        layouts=tuple(row.layouts[0] for row in rows),
+        n_unshrunk=tuple(row.n_unshrunk[0] for row in rows),
+    )
+
+
+def portions(
+    tiles: Float[Tensor, "_tiles 3 _height _width"], n_patches: int, device: torch.device
+) -> Sequence[Float[Tensor, "_some 3 _height _width"]]:
+    """What goes through the vision encoder at once: on a CPU so little that what its layers pass on stays in the cache.
+
+    Args:
+        n_patches: that a tile is made of.
+    """
+    if device.type != "cpu" or not len(tiles):
+        return [tiles] if len(tiles) else []
+    return tiles.split(max(1, PATCHES_AT_ONCE // n_patches))
