@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 from reference import masked_logits, plain_copy
-from test_engine import MODELS, N_LAYERS, QUESTIONS, dropped_places, row_inputs
-from tiny import save_tiny
+from test_engine import N_LAYERS, QUESTIONS, TEXT_MODELS, dropped_places, row_inputs
+from tiny import LLAVA, save_tiny
 
 from stitchvlm.engine import Engine
 from stitchvlm.families import load_vlm
@@ -17,7 +17,7 @@ from stitchvlm.sampling import Sampling
 from stitchvlm.schedule import Schedule
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=(*TEXT_MODELS, LLAVA))
 def folder(request, tmp_path_factory):
     return save_tiny(tmp_path_factory.mktemp(request.param), request.param, n_layers=N_LAYERS)
 
