@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 from reference import eager_attentions, forward_inputs, masked_logits, plain_copy
-from tiny import QWEN_VL, save_tiny, save_tiny_internvl
+from tiny import LLAVA, QWEN_VL, save_tiny, save_tiny_internvl
 
 from stitchvlm.attention import AttentionTap
 from stitchvlm.engine import Engine, Plan
@@ -18,8 +18,8 @@ from stitchvlm.sampling import Sampling
 from stitchvlm.schedule import PruneStep, Schedule
 
 TEXT_MODELS = ("qwen2", "llama", "phi3", "qwen3")
-MODELS = (*TEXT_MODELS, *QWEN_VL)
-"""InternVL around each of these language models, and Qwen-VL."""
+MODELS = (*TEXT_MODELS, *QWEN_VL, LLAVA)
+"""InternVL around each of these language models, Qwen-VL, and LLaVA-OneVision."""
 N_LAYERS = 6
 
 
@@ -61,12 +61,14 @@ def row_inputs(engine, question):
 
 
 def pictures_of(engine, questions) -> dict[str, torch.Tensor]:
-    """Pictures as transformers' own forward takes them; Qwen-VL's image processor gives all that is needed for it."""
-    images = [image for question in questions for image in question.images]
-    if not images:
+    """Pictures as transformers' own forward takes them; some image processors give all that is needed for it."""
+    rows = [list(question.images) for question in questions if question.images]
+    if not rows:
         return {}
     if engine.vlm.family.name == "Qwen-VL":
-        return dict(engine.vlm.image_processor(images, return_tensors="pt"))
+        return dict(engine.vlm.image_processor([image for row in rows for image in row], return_tensors="pt"))
+    if engine.vlm.family.name == "LLaVA-OneVision":
+        return dict(engine.vlm.image_processor(rows, return_tensors="pt"))
     return {"pixel_values": engine.prepare(questions).pixels}
 
 

@@ -5,8 +5,8 @@ from itertools import count
 
 import pytest
 import torch
-from test_engine import N_LAYERS, QUESTIONS, TEXT_MODELS, random_plan
-from tiny import save_tiny_internvl
+from test_engine import MODELS, N_LAYERS, QUESTIONS, random_plan
+from tiny import save_tiny, save_tiny_internvl
 from transformers.generation.streamers import BaseStreamer
 
 from stitchvlm.engine import Engine
@@ -20,9 +20,9 @@ ACCEPTED = [(0, 0, 0), (6, 6, 6), (3, 0, 6), (1, 5, 2), (None, 4, 0), (None, Non
 """Per row how many tokens of the proposal are right before a wrong one comes; None proposes nothing."""
 
 
-@pytest.fixture(scope="module", params=TEXT_MODELS)
+@pytest.fixture(scope="module", params=MODELS)
 def engine(request, tmp_path_factory):
-    folder = save_tiny_internvl(tmp_path_factory.mktemp(request.param), request.param, n_layers=N_LAYERS)
+    folder = save_tiny(tmp_path_factory.mktemp(request.param), request.param, n_layers=N_LAYERS)
     return Engine(load_vlm(str(folder), device="cpu"))
 
 

@@ -9,6 +9,9 @@ from transformers import (
     InternVLConfig,
     InternVLForConditionalGeneration,
     LlamaConfig,
+    LlavaOnevisionConfig,
+    LlavaOnevisionForConditionalGeneration,
+    LlavaOnevisionImageProcessorPil,
     Phi3Config,
     PreTrainedModel,
     PreTrainedTokenizerFast,
@@ -39,8 +42,10 @@ CHAT_TEMPLATE = (
 TEXT_CONFIGS = {"qwen2": Qwen2Config, "llama": LlamaConfig, "phi3": Phi3Config, "qwen3": Qwen3Config}
 
 
-def byte_tokenizer() -> PreTrainedTokenizerFast:
-    """One token per byte, plus the special tokens of InternVL."""
+def byte_tokenizer(
+    image_tokens: dict[str, str] = IMAGE_TOKENS, template: str = CHAT_TEMPLATE
+) -> PreTrainedTokenizerFast:
+    """One token per byte, plus the special tokens of InternVL unless told others."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE({char: i for i, char in enumerate(alphabet)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -50,8 +55,8 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
         additional_special_tokens=["<|im_start|>"],
-        extra_special_tokens=IMAGE_TOKENS,
-        chat_template=CHAT_TEMPLATE,
+        extra_special_tokens=image_tokens,
+        chat_template=template,
         padding_side="left",
     )
 
@@ -181,6 +186,68 @@ def save_tiny_qwen_vl(
     return _save(folder, model_class, config, tokenizer, processor, seed)
 
 
+LLAVA_TOKENS = {"image_token": "<image>", "video_token": "<video>"}
+LLAVA_TEMPLATE = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + ' ' }}"
+    "{% for part in message['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>' }}{% endfor %}"
+    "{% for part in message['content'] | selectattr('type', 'equalto', 'text') %}{{ '\n' + part['text'] }}{% endfor %}"
+    "{{ '<|im_end|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+LLAVA = "llava_onevision"
+
+
+def save_tiny_llava_onevision(
+    folder: Path,
+    n_layers: int = 4,
+    width: int = 32,
+    tile: int = 30,
+    patch: int = 7,
+    seed: int = 0,
+    most: int = 4,
+    **options,
+) -> Path:
+    """A random LLaVA-OneVision checkpoint; tiles of 4 x 4 tokens are a little larger than these, as the real ones are.
+
+    Grids go up to 3 x 3 crops, and are resampled from a little more than ``most`` crops' tokens on.
+    """
+    tokenizer = byte_tokenizer(LLAVA_TOKENS, LLAVA_TEMPLATE)
+    pinpoints = [[tile * rows, tile * columns] for rows in range(1, 4) for columns in range(1, 4)]
+    config = LlavaOnevisionConfig(
+        vision_config={
+            "model_type": "siglip_vision_model",
+            "hidden_size": 16,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "intermediate_size": 32,
+            "image_size": tile,
+            "patch_size": patch,
+            "vision_use_head": False,
+        },
+        text_config={
+            "model_type": "qwen2",
+            "vocab_size": len(tokenizer),
+            "hidden_size": width,
+            "intermediate_size": 2 * width,
+            "num_hidden_layers": n_layers,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 2048,
+            "pad_token_id": tokenizer.pad_token_id,
+            "bos_token_id": None,
+            "eos_token_id": tokenizer.eos_token_id,
+            **options,
+        },
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
+        image_grid_pinpoints=pinpoints,
+        vision_aspect_ratio=f"anyres_max_{most}",
+    )
+    processor = LlavaOnevisionImageProcessorPil(size={"height": tile, "width": tile}, image_grid_pinpoints=pinpoints)
+    return _save(folder, LlavaOnevisionForConditionalGeneration, config, tokenizer, processor, seed)
+
+
 def save_tiny(folder: Path, kind: str, n_layers: int = 4) -> Path:
-    """A random checkpoint of a Qwen-VL model, or of InternVL around the language model of that name."""
+    """A random checkpoint of a Qwen-VL model, of LLaVA-OneVision, or of InternVL around the language model of that name."""
+    if kind == LLAVA:
+        return save_tiny_llava_onevision(folder, n_layers=n_layers)
     return (save_tiny_qwen_vl if kind in QWEN_VL else save_tiny_internvl)(folder, kind, n_layers=n_layers)

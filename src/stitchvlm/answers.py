@@ -42,7 +42,7 @@ def large_answers(
             kept=kept,
             layout=layout,
             n_tiles=layout.n_tiles,
-            n_tiles_encoded=len(layout.tile_number[prefilled.prompt.present[row]].unique()),
+            n_tiles_encoded=layout.n_tiles_shown(prefilled.prompt.present[row]),
             n_proposed=len(prefilled.proposed[row]),
             n_accepted=generated.n_accepted[row],
         )

@@ -23,7 +23,8 @@ class VisualLayout:
         tile: number of the tile (or crop, or frame) within that picture.
         box: rectangle (x0, y0, x1, y1) that it covers in the source picture, as fractions of width and height.
         coarse_mask: True where the token belongs to an overview (thumbnail, base image) that other tiles show in detail.
-        structural_mask: True for tokens that separate rows and show no part of the picture; their box is empty.
+        structural_mask: True for tokens that separate rows and show no part of the picture; their box is empty. Tokens of a
+            picture's padding have an empty box too.
         image_sizes: (width, height) of every source picture in pixels.
     """
 
@@ -64,9 +65,27 @@ class VisualLayout:
         return torch.isin(tile, tile[wanted.cpu()]).nonzero().squeeze(1)
 
     @property
+    def shows_mask(self) -> Bool[Tensor, " n_visual"]:
+        """True for tokens that show a part of a picture: neither structural nor all padding."""
+        return (self.box[:, 2:] > self.box[:, :2]).all(1)
+
+    def n_tiles_shown(self, ordinals: Int[Tensor, " _n_some"]) -> int:
+        """How many tiles some visual tokens come from; structural ones come from none."""
+        ordinals = ordinals.cpu()
+        return len(self.tile_number[ordinals[~self.structural_mask[ordinals]]].unique())
+
+    @property
     def first_text_after_visual(self) -> int:
         """Place of the first text token after the last visual token; 0 where the prompt has no picture."""
         return int(self.index[-1]) + 1 if self.n_visual else 0
+
+    def closing(self, kept: Int[Tensor, " _n_kept"]) -> Bool[Tensor, " n_visual"]:
+        """Which structural tokens end a row of tokens that has one of the ``kept`` in it."""
+        rows = torch.stack(
+            [self.image, self.coarse_mask.long(), self.structural_mask.cumsum(0) - self.structural_mask.long()]
+        )
+        row = rows.unique(dim=1, return_inverse=True)[1]
+        return self.structural_mask & torch.isin(row, row[kept])
 
     def matches(self, other: "VisualLayout") -> bool:
         """Whether both layouts cut the same pictures in the same way (their prompts may differ in text)."""
@@ -106,14 +125,6 @@ class VisualLayout:
                 if len(givers) and len(receivers):
                     received[receivers] = hand_over(given[givers], self.box[givers], onto.box[receivers])
         return received.to(scores)
-
-    def closing(self, kept: Int[Tensor, " _n_kept"]) -> Bool[Tensor, " n_visual"]:
-        """Which structural tokens end a row of tokens that has one of the ``kept`` in it."""
-        rows = torch.stack(
-            [self.image, self.coarse_mask.long(), self.structural_mask.cumsum(0) - self.structural_mask.long()]
-        )
-        row = rows.unique(dim=1, return_inverse=True)[1]
-        return self.structural_mask & torch.isin(row, row[kept])
 
     def _views(self, number: int) -> tuple[Int[Tensor, " _n_fine"], Int[Tensor, " _n_coarse"]]:
         """Ordinals of one picture's tokens that show a part of it: those in detail, and those of the overview."""

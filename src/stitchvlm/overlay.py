@@ -68,8 +68,9 @@ def dim_dropped(picture: Image.Image, layout: VisualLayout, kept: Sequence[int],
     """
     mask = Image.new("L", picture.size, 0)
     draw, overview = ImageDraw.Draw(mask), []
+    shown = layout.shows_mask & (layout.image == number)
     for ordinal in kept:
-        if int(layout.image[ordinal]) != number or bool(layout.structural_mask[ordinal]):
+        if not bool(shown[ordinal]):
             continue
         box = _pixels(layout, ordinal, picture.size)
         if bool(layout.coarse_mask[ordinal]):
@@ -90,8 +91,9 @@ def heat(guide: GuideMap, size: tuple[int, int], number: int = 0) -> np.ndarray:
     """
     density = np.zeros((size[1], size[0]))
     layout = guide.layout
+    shown = layout.shows_mask & (layout.image == number)
     for ordinal, score in enumerate(guide.scores.tolist()):
-        if int(layout.image[ordinal]) != number or bool(layout.structural_mask[ordinal]):
+        if not bool(shown[ordinal]):
             continue
         x0, y0, x1, y1 = _pixels(layout, ordinal, size)
         density[y0 : y1 + 1, x0 : x1 + 1] += score / ((x1 - x0 + 1) * (y1 - y0 + 1))

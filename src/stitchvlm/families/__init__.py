@@ -15,10 +15,11 @@ from stitchvlm.errors import DataError
 from stitchvlm.families.base import VLM, Decoder, Family, Inputs, Prompt
 from stitchvlm.families.checkpoint import checkpoint_folder, read_json
 from stitchvlm.families.internvl import InternVL
+from stitchvlm.families.llava_onevision import LlavaOnevision
 from stitchvlm.families.qwen_vl import QwenVL
 from stitchvlm.methods import Evidence, Method
 
-_BUILT_IN: tuple[type[Family], ...] = (InternVL, QwenVL)
+_BUILT_IN: tuple[type[Family], ...] = (InternVL, QwenVL, LlavaOnevision)
 
 
 def available_families() -> list[Family]:
@@ -146,6 +147,7 @@ __all__ = [
     "Family",
     "Inputs",
     "InternVL",
+    "LlavaOnevision",
     "Prompt",
     "QwenVL",
     "available_families",

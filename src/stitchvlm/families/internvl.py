@@ -1,7 +1,6 @@
 """InternVL: tiles of equal size and a thumbnail, each encoded on its own, in one row of visual tokens per picture."""
 
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,12 @@ from stitchvlm.families import internvl2_checkpoint as internvl2
 from stitchvlm.families.base import VLM, CutPictures, Family, Inputs, Prompt, assemble_prompt
 from stitchvlm.families.chat import chat_ids, chat_pieces
 from stitchvlm.families.checkpoint import load_weights, read_json, stop_token_ids, tap_language_model
-from stitchvlm.families.tiles import Cut, cut_layout, shrink, tiles_of
+from stitchvlm.families.tiles import Cut, batch, cut_layout, portions, shrink, tiles_of
 from stitchvlm.layout import VisualLayout
 from stitchvlm.methods.base import VisionEvidence
 from stitchvlm.records import Question
 from stitchvlm.schedule import Shrink
 from stitchvlm.shapes import Float, Int
-
-PATCHES_AT_ONCE = 1024
-"""About as many keep two cores busy."""
 
 
 class InternVL(Family):
@@ -60,13 +56,8 @@ class InternVL(Family):
         to: Shrink | None = None,
         cut: CutPictures | None = None,
     ) -> Inputs:
-        rows = [self._prepare_one(vlm, question, max_tiles, to, {} if cut is None else cut) for question in questions]
-        tiles = groupby((tiles for row in rows for tiles in row.tiles), key=lambda tiles: tiles.shape[1:])
-        return Inputs(
-            token_ids=tuple(row.token_ids[0] for row in rows),
-            tiles=tuple(torch.cat(list(alike)) for _, alike in tiles),
-            layouts=tuple(row.layouts[0] for row in rows),
-            n_unshrunk=tuple(row.n_unshrunk[0] for row in rows),
+        return batch(
+            [self._prepare_one(vlm, question, max_tiles, to, {} if cut is None else cut) for question in questions]
         )
 
     def encode(
@@ -76,7 +67,7 @@ class InternVL(Family):
         encoded = [
             _features(vlm, piece).pooler_output.flatten(0, 1)
             for tiles, seen in zip(inputs.tiles, seen_tiles.split(list(map(len, inputs.tiles))), strict=True)
-            for piece in _pieces(vlm, tiles[seen])
+            for piece in portions(tiles[seen], _patches_of_a_tile(vlm, tiles), vlm.device)
         ]
         if not encoded:
             return torch.empty(0, vlm.model.config.text_config.hidden_size, dtype=vlm.model.dtype, device=vlm.device)
@@ -159,12 +150,8 @@ def _tokens_along_a_tile(vlm: VLM) -> int:
     return int(vlm.model.config.image_seq_length**0.5)
 
 
-def _pieces(vlm: VLM, tiles: Float[Tensor, "tiles 3 height width"]) -> Sequence[Tensor]:
-    """What goes through the vision encoder at once: on a CPU so little that what its layers pass on stays in the cache."""
-    if vlm.device.type != "cpu" or not len(tiles):
-        return [tiles] if len(tiles) else []
-    patches = (tiles.shape[-1] // vlm.model.config.vision_config.patch_size[0]) ** 2
-    return tiles.split(max(1, PATCHES_AT_ONCE // patches))
+def _patches_of_a_tile(vlm: VLM, tiles: Tensor) -> int:
+    return (tiles.shape[-1] // vlm.model.config.vision_config.patch_size[0]) ** 2
 
 
 def _features(vlm: VLM, tiles: Tensor, states: bool = False) -> Any:

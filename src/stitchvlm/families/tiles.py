@@ -2,13 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from stitchvlm.families.base import Inputs
 from stitchvlm.layout import VisualLayout
 from stitchvlm.schedule import Shrink
-from stitchvlm.shapes import Bool, Int
+from stitchvlm.shapes import Bool, Float, Int
+
+PATCHES_AT_ONCE = 1024
+"""About as many keep two cores busy."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +39,21 @@ class Cut:
         return self.detail + (self.side**2 if self.columns * self.rows > 1 else 0)
 
 
-def shrink(cut: Cut, allowed: Sequence[Cut], to: Shrink) -> Cut:
+AnyCut = TypeVar("AnyCut", bound=Cut)
+
+
+def shrink(cut: AnyCut, allowed: Sequence[AnyCut], to: Shrink) -> AnyCut:
     """A cut with the asked share of the visual tokens of ``cut``, made from an ``allowed`` one by making its tiles smaller.
 
     Of those not above the share the one with most detail is taken, of those not below it the one with fewest tokens; of equals
-    the one with the fewest tiles, which stay nearest to the size that the encoder knows. One token is the least.
+    the one with the fewest tiles, which stay nearest to the size that the encoder knows. One token on a side is the least.
     """
     fewest_first = sorted(allowed, key=lambda other: other.n_visual)
     smaller = [replace(other, side=side) for other in fewest_first for side in range(1, other.side + 1)]
     wanted = to.share * cut.n_visual
     if to.larger:
         return min((one for one in smaller if one.n_visual >= wanted), key=lambda one: one.n_visual, default=cut)
-    return max((one for one in smaller if one.n_visual <= wanted), key=lambda one: one.detail, default=Cut(1, 1, 1))
+    return max((one for one in smaller if one.n_visual <= wanted), key=lambda one: one.detail, default=smaller[0])
 
 
 def tiles_of(
@@ -90,3 +99,27 @@ def cut_layout(index: Tensor, cuts: Sequence[Cut], sizes: Sequence[tuple[int, in
         structural_mask=torch.zeros(len(tile), dtype=torch.bool),
         image_sizes=tuple(sizes),
     )
+
+
+def batch(rows: Sequence[Inputs]) -> Inputs:
+    """Questions that were prepared one by one as one batch; neighbouring tiles of one size go into one tensor."""
+    tiles = groupby((tiles for row in rows for tiles in row.tiles), key=lambda tiles: tiles.shape[1:])
+    return Inputs(
+        token_ids=tuple(row.token_ids[0] for row in rows),
+        tiles=tuple(torch.cat(list(alike)) for _, alike in tiles),
+        layouts=tuple(row.layouts[0] for row in rows),
+        n_unshrunk=tuple(row.n_unshrunk[0] for row in rows),
+    )
+
+
+def portions(
+    tiles: Float[Tensor, "_tiles 3 _height _width"], n_patches: int, device: torch.device
+) -> Sequence[Float[Tensor, "_some 3 _height _width"]]:
+    """What goes through the vision encoder at once: on a CPU so little that what its layers pass on stays in the cache.
+
+    Args:
+        n_patches: that a tile is made of.
+    """
+    if device.type != "cpu" or not len(tiles):
+        return [tiles] if len(tiles) else []
+    return tiles.split(max(1, PATCHES_AT_ONCE // n_patches))

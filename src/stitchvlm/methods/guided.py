@@ -158,10 +158,11 @@ def _with_row_ends(
 
 def _smoothed(scores: Float[Tensor, " n_visual"], layout: VisualLayout) -> Float[Tensor, " n_visual"]:
     """The mean over up to nine tokens of the same tile that touch, the token itself among them."""
-    size = (layout.box[:, 2:] - layout.box[:, :2]).clamp(min=1e-6)
-    cell = (layout.box[:, :2] / size).round()
-    near = ((cell[:, None] - cell[None]).abs() <= 1).all(-1)
-    for of in (layout.image, layout.tile, layout.structural_mask):
-        near &= of[:, None] == of[None]
-    weight = near.to(scores)
-    return weight @ scores / weight.sum(1)
+    smoothed, tile, shows = scores.clone(), layout.tile_number, layout.shows_mask
+    for number in range(layout.n_tiles):
+        own = ((tile == number) & shows).nonzero().squeeze(1)
+        low, high = layout.box[own, :2], layout.box[own, 2:]
+        apart = torch.maximum(low[:, None], low[None]) - torch.minimum(high[:, None], high[None])
+        weight = (apart <= (high - low)[:, None] / 4).all(-1).to(scores)
+        smoothed[own] = weight @ scores[own] / weight.sum(1)
+    return smoothed
