@@ -1,0 +1,255 @@
+"""Decoding in tensors that never move: the same tokens, logits and maps as with caches that grow, and what happens when it fails."""
+
+import warnings
+from dataclasses import replace
+
+import pytest
+import torch
+from test_engine import QUESTIONS, TEXT_MODELS, picture, random_plan
+from tiny import save_tiny_internvl
+from torch import nn
+
+from stitchvlm.attention import AttentionTap
+from stitchvlm.engine import Engine
+from stitchvlm.families import load_vlm
+from stitchvlm.graphs import KEPT, DecodeGraphs, DecodeStep, StepShape
+from stitchvlm.guide import counted_rows, run_guide
+from stitchvlm.maps import MapForm
+from stitchvlm.records import Question
+from stitchvlm.sampling import Sampling
+
+N_LAYERS = 3
+MODELS = {
+    **{name: (name, {}) for name in TEXT_MODELS},
+    "phi3 windows": ("phi3", {"sliding_window": 16}),
+    "qwen2 windows": ("qwen2", {"sliding_window": 16, "use_sliding_window": True, "max_window_layers": 1}),
+}
+SHORT = Question("Why?", (picture(28, 28, 3),))
+
+
+class Recorder:
+    """Captures nothing: what it gives back runs the step itself. Counts both."""
+
+    def __init__(self):
+        self.captured = self.replayed = 0
+
+    def __call__(self, run):
+        self.captured += 1
+
+        def replay():
+            self.replayed += 1
+            run()
+
+        return replay
+
+
+def engine_of(folder, capture=None) -> Engine:
+    engine = Engine(load_vlm(str(folder), device="cpu"))
+    engine.graphs = DecodeGraphs(engine.decoder, "tiny", capture)
+    return engine
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def folder(request, tmp_path_factory):
+    text, options = MODELS[request.param]
+    return save_tiny_internvl(tmp_path_factory.mktemp("static"), text, n_layers=N_LAYERS, **options)
+
+
+@pytest.fixture(scope="module")
+def qwen2(tmp_path_factory):
+    return save_tiny_internvl(tmp_path_factory.mktemp("qwen2"), n_layers=2)
+
+
+def decoded(engine, questions, sampling, graphs):
+    """Tokens, raw logits and what the tap made of it."""
+    prompt = engine.embed(engine.prepare(questions))
+    tap = AttentionTap(prompt.stream, counted_rows(prompt), engine.decoder.windows)
+    prefilled = engine.prefill(prompt, tap=tap)
+    generated = engine.decode(prefilled, sampling, tap=tap, keep_logits=True, score=True, graphs=graphs)
+    return generated, tap.finish(generated.cache, tuple(len(tokens) - 1 for tokens in generated.tokens))
+
+
+def assert_same(engine, questions, sampling):
+    plain, maps = decoded(engine, questions, sampling, graphs=False)
+    ours, our_maps = decoded(engine, questions, sampling, graphs=True)
+    assert ours.tokens == plain.tokens and ours.behind is None is not plain.behind
+    torch.testing.assert_close(ours.logits, plain.logits, rtol=1e-5, atol=2e-5)
+    for one, other in zip(our_maps, maps, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+    for one, other in zip(ours.log_probabilities, plain.log_probabilities, strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
+    return ours.tokens
+
+
+def test_the_step_equals_caches_that_grow(folder):
+    """One row; three padded ones, one of which is made to end before the others; and a short question behind a longer one."""
+    capture = Recorder()
+    engine = engine_of(folder, capture)
+    assert_same(engine, QUESTIONS[:1], Sampling(9))
+    assert capture.captured == 1 and capture.replayed == 1 + 8
+    tokens = assert_same(engine, QUESTIONS, Sampling(9))
+    engine.vlm = replace(engine.vlm, stop_ids=(tokens[0][3],))
+    lengths = {len(row) for row in assert_same(engine, QUESTIONS, Sampling(9))}
+    assert len(lengths) > 1 and capture.captured == 2
+    assert_same(engine, [SHORT], Sampling(9))
+    assert_same(engine, [SHORT], Sampling(9, temperature=0.8, seed=3))
+    assert capture.captured == 2, "a shorter question takes the tensors of the longer one"
+
+
+@pytest.mark.parametrize("form", [MapForm(rows="prompt"), MapForm(layers="last", heads="max"), None])
+def test_guide_passes_are_the_same_whatever_is_heard(qwen2, form):
+    capture = Recorder()
+    engine = engine_of(qwen2, capture)
+    prompt = engine.embed(engine.prepare(QUESTIONS))
+    ours, plain = (run_guide(engine, prompt, Sampling(6), form=form, graphs=graphs) for graphs in (True, False))
+    assert capture.captured == 1 and capture.replayed > 1
+    for one, other in zip(ours.drafts, plain.drafts, strict=True):
+        assert one.tokens == other.tokens and one.log_probabilities == pytest.approx(other.log_probabilities, abs=1e-5)
+        if form is not None:
+            torch.testing.assert_close(one.guide.prefill, other.guide.prefill, rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(one.guide.decode, other.guide.decode, rtol=1e-5, atol=1e-5)
+
+
+def test_nothing_is_left_of_a_question_that_overflowed(qwen2):
+    """A key or value that is not a number would spoil sums even where a mask hides it."""
+    engine = engine_of(qwen2, Recorder())
+    assert_same(engine, QUESTIONS[:1], Sampling(5))
+    (step,) = engine.graphs._steps.values()
+    with torch.inference_mode():
+        for layer in step.cache.layers:
+            layer.keys.fill_(torch.nan)
+            layer.values.fill_(torch.nan)
+    assert_same(engine, [SHORT], Sampling(5))
+
+
+def test_a_run_can_be_repeated(qwen2):
+    """So that warming up, capturing and checking leave no trace."""
+    engine = engine_of(qwen2)
+    prefilled = engine.prefill(engine.embed(engine.prepare(QUESTIONS)))
+    with torch.inference_mode():
+        step = DecodeStep(engine.decoder, StepShape.of(prefilled, 4, None), prefilled)
+        step.load(prefilled)
+        step.aim([7, 8, 9])
+        step.run()
+        first, keys = step.logits.clone(), step.cache.layers[0].keys.clone()
+        step.run()
+    assert torch.equal(step.logits, first) and torch.equal(step.cache.layers[0].keys, keys)
+    assert step.cache.get_seq_length() == prefilled.spans[0].index.shape[1]
+
+
+class ThreeRows(nn.Module):
+    """A rotary embedding that takes positions with a leading axis of 3, as multimodal ones do; the last row counts."""
+
+    def __init__(self, plain: nn.Module):
+        super().__init__()
+        self.plain = plain
+
+    def forward(self, hidden, positions):
+        assert positions.shape[0] == 3 and positions.dim() == 3
+        return self.plain(hidden, positions[-1])
+
+
+def test_positions_may_have_three_rows(qwen2):
+    engine = engine_of(qwen2)
+    engine.decoder = replace(engine.decoder, rotary=ThreeRows(engine.decoder.rotary))
+    engine.graphs = DecodeGraphs(engine.decoder, "tiny", capture := Recorder())
+    prompt = engine.embed(engine.prepare(QUESTIONS))
+    positions = prompt.stream.positions.expand(3, -1, -1)
+    prompt = replace(prompt, stream=replace(prompt.stream, positions=positions), next_position=prompt.next_position - 2)
+    ours, plain = (
+        engine.decode(engine.prefill(prompt), Sampling(6), keep_logits=True, graphs=graphs) for graphs in (True, False)
+    )
+    assert ours.tokens == plain.tokens and capture.replayed == 6
+    torch.testing.assert_close(ours.logits, plain.logits, rtol=1e-5, atol=2e-5)
+
+
+def test_what_a_step_is_not_made_for_is_decoded_without(qwen2):
+    engine = engine_of(qwen2, capture := Recorder())
+    prompt = engine.embed(engine.prepare(QUESTIONS))
+    engine.decode(engine.prefill(prompt, random_plan((1, 0.4))), Sampling(4), graphs=True)
+    engine.decode(engine.prefill(prompt, proposed=[(5,), (6, 7), ()]), Sampling(4), graphs=True)
+    engine.decode(engine.prefill(prompt), Sampling(4), proposer=lambda answers: [()] * 3, graphs=True)
+    engine.decode(engine.prefill(prompt), Sampling(1), graphs=True)
+    assert run_guide(engine, prompt, Sampling(4), keep_caches=True).behind is not None
+    assert capture.captured == 0
+    sized = replace(prompt, stream=replace(prompt.stream, size=torch.ones_like(prompt.stream.index).float()))
+    engine.decode(engine.prefill(sized), Sampling(4), graphs=True)
+    assert capture.captured == 0
+
+
+def test_a_cpu_captures_nothing(qwen2):
+    engine = Engine(load_vlm(str(qwen2), device="cpu"))
+    prefilled = engine.prefill(engine.embed(engine.prepare(QUESTIONS)))
+    assert engine.graphs.begin(prefilled, 8, None) is None
+
+
+def test_only_so_many_steps_are_kept(qwen2):
+    engine = engine_of(qwen2, capture := Recorder())
+    prompts = [engine.embed(engine.prepare([SHORT] * rows)) for rows in range(1, KEPT + 2)]
+    for prompt in [*prompts[:KEPT], prompts[0], prompts[KEPT]]:
+        engine.decode(engine.prefill(prompt), Sampling(3), graphs=True)
+    assert capture.captured == KEPT + 1 and len(engine.graphs._steps) == KEPT
+    engine.decode(engine.prefill(prompts[0]), Sampling(3), graphs=True)
+    assert capture.captured == KEPT + 1, "the first was used after the second, which has gone"
+    engine.decode(engine.prefill(prompts[1]), Sampling(3), graphs=True)
+    assert capture.captured == KEPT + 2 and len(engine.graphs._steps) == KEPT
+
+
+def test_weights_that_have_moved_are_captured_anew(qwen2):
+    engine = engine_of(qwen2, capture := Recorder())
+    assert_same(engine, [SHORT], Sampling(3))
+    for parameter in engine.decoder.layers.parameters():
+        parameter.data = parameter.data * 1.5
+    assert_same(engine, [SHORT], Sampling(3))
+    assert capture.captured == 2
+
+
+def failing(problem):
+    def capture(run):
+        raise problem
+
+    return capture
+
+
+def frozen(run):
+    """Replays what was launched when it was captured, whatever has changed since."""
+    return lambda: None
+
+
+@pytest.mark.parametrize(
+    ("capture", "said"),
+    [
+        (failing(RuntimeError("operation not permitted when stream is capturing\nand more")), "is capturing$"),
+        (failing(torch.OutOfMemoryError("CUDA out of memory.")), "out of memory.$"),
+        (failing(AttributeError()), "AttributeError$"),
+        (frozen, "other logits than the step"),
+    ],
+)
+def test_what_goes_wrong_is_told_once_and_costs_no_answer(qwen2, capture, said):
+    engine = engine_of(qwen2, capture)
+    plain, maps = decoded(engine, QUESTIONS, Sampling(6), graphs=False)
+    with pytest.warns(UserWarning, match=f"tiny decodes without CUDA graphs from now on.*{said}"):
+        first, first_maps = decoded(engine, QUESTIONS, Sampling(6), graphs=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        second, second_maps = decoded(engine, QUESTIONS, Sampling(6), graphs=True)
+    assert first.tokens == second.tokens == plain.tokens and not engine.graphs._steps
+    for ours in (*first_maps, *second_maps):
+        assert any(torch.equal(ours, one) for one in maps)
+
+
+def test_a_later_shape_that_fails_ends_the_earlier_ones_too(qwen2):
+    recorder = Recorder()
+
+    def capture(run):
+        if recorder.captured:
+            raise RuntimeError("no second one")
+        return recorder(run)
+
+    engine = engine_of(qwen2, capture)
+    assert_same(engine, [SHORT], Sampling(3))
+    with pytest.warns(UserWarning, match="no second one"):
+        decoded(engine, QUESTIONS, Sampling(3), graphs=True)
+    replayed = recorder.replayed
+    decoded(engine, [SHORT], Sampling(3), graphs=True)
+    assert recorder.replayed == replayed
