@@ -1,22 +1,27 @@
-"""Decoding in tensors that never move: the same tokens, logits and maps as with caches that grow, and what happens when it fails."""
+"""Decoding in tensors that never move: tokens, logits and maps as with caches that grow, and what happens when it fails."""
 
 import warnings
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from test_engine import QUESTIONS, TEXT_MODELS, picture, random_plan
 from tiny import save_tiny_internvl
 from torch import nn
+from typer.testing import CliRunner
 
 from stitchvlm.attention import AttentionTap
+from stitchvlm.cli import app
 from stitchvlm.engine import Engine
 from stitchvlm.families import load_vlm
-from stitchvlm.graphs import KEPT, DecodeGraphs, DecodeStep, StepShape
+from stitchvlm.graphs import KEPT, CudaCapture, DecodeGraphs, DecodeStep, StepShape
 from stitchvlm.guide import counted_rows, run_guide
 from stitchvlm.maps import MapForm
 from stitchvlm.records import Question
 from stitchvlm.sampling import Sampling
+from stitchvlm.stitch import Stitch
 
 N_LAYERS = 3
 MODELS = {
@@ -177,6 +182,31 @@ def test_what_a_step_is_not_made_for_is_decoded_without(qwen2):
     assert capture.captured == 0
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_users_can_switch_graphs_off(qwen2, wanted):
+    options = {"exit": "never", "keep": 0.5, "device": "cpu", "sampling": Sampling(4), "cuda_graphs": wanted}
+    vlm = Stitch.from_pretrained(str(qwen2), str(qwen2), **options)
+    vlm.cascade.small().graphs = DecodeGraphs(vlm.cascade.small().decoder, "tiny", capture := Recorder())
+    vlm.answer([SHORT])
+    assert capture.captured == wanted
+
+
+@pytest.mark.parametrize("command", [["ask", "x.png", "why?"], ["bench", "--image", "x.png", "--question", "why?"]])
+@pytest.mark.parametrize("flag", [[], ["--no-cuda-graphs"]])
+def test_so_can_users_of_the_command_line(monkeypatch, tmp_path, command, flag):
+    asked = {}
+
+    def note(*models, **options):
+        asked.update(options)
+        raise ValueError("enough")
+
+    monkeypatch.setattr("stitchvlm.stitch.Stitch.from_pretrained", note)
+    monkeypatch.chdir(tmp_path)
+    picture(28, 28).save("x.png")
+    assert CliRunner().invoke(app, [*command, *flag]).exit_code == 2
+    assert asked["cuda_graphs"] == (not flag)
+
+
 def test_a_cpu_captures_nothing(qwen2):
     engine = Engine(load_vlm(str(qwen2), device="cpu"))
     prefilled = engine.prefill(engine.embed(engine.prepare(QUESTIONS)))
@@ -188,11 +218,11 @@ def test_only_so_many_steps_are_kept(qwen2):
     prompts = [engine.embed(engine.prepare([SHORT] * rows)) for rows in range(1, KEPT + 2)]
     for prompt in [*prompts[:KEPT], prompts[0], prompts[KEPT]]:
         engine.decode(engine.prefill(prompt), Sampling(3), graphs=True)
-    assert capture.captured == KEPT + 1 and len(engine.graphs._steps) == KEPT
+    assert capture.captured == KEPT + 1 and engine.graphs.n_ready == KEPT
     engine.decode(engine.prefill(prompts[0]), Sampling(3), graphs=True)
     assert capture.captured == KEPT + 1, "the first was used after the second, which has gone"
     engine.decode(engine.prefill(prompts[1]), Sampling(3), graphs=True)
-    assert capture.captured == KEPT + 2 and len(engine.graphs._steps) == KEPT
+    assert capture.captured == KEPT + 2 and engine.graphs.n_ready == KEPT
 
 
 def test_weights_that_have_moved_are_captured_anew(qwen2):
@@ -212,8 +242,10 @@ def failing(problem):
 
 
 def frozen(run):
-    """Replays what was launched when it was captured, whatever has changed since."""
-    return lambda: None
+    """Replays what came of the token that it was captured with, whatever has changed since."""
+    step = run.__self__
+    first = step.logits.clone()
+    return lambda: step.logits.copy_(first)
 
 
 @pytest.mark.parametrize(
@@ -223,6 +255,7 @@ def frozen(run):
         (failing(torch.OutOfMemoryError("CUDA out of memory.")), "out of memory.$"),
         (failing(AttributeError()), "AttributeError$"),
         (frozen, "other logits than the step"),
+        (lambda run: lambda: None, "other logits than the step"),
     ],
 )
 def test_what_goes_wrong_is_told_once_and_costs_no_answer(qwen2, capture, said):
@@ -233,9 +266,77 @@ def test_what_goes_wrong_is_told_once_and_costs_no_answer(qwen2, capture, said):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         second, second_maps = decoded(engine, QUESTIONS, Sampling(6), graphs=True)
-    assert first.tokens == second.tokens == plain.tokens and not engine.graphs._steps
+    assert first.tokens == second.tokens == plain.tokens and not engine.graphs.n_ready
     for ours in (*first_maps, *second_maps):
         assert any(torch.equal(ours, one) for one in maps)
+
+
+class FakeCuda:
+    """torch.cuda as far as a capture needs it; notes what is done on which stream."""
+
+    def __init__(self, monkeypatch):
+        self.done, self.current, self.n_streams = [], "main", 0
+        for name in ("Stream", "graph_pool_handle", "CUDAGraph", "current_stream", "stream", "graph", "device"):
+            monkeypatch.setattr(torch.cuda, name, getattr(self, name))
+
+    def Stream(self, device=None):  # noqa: N802 (torch's name)
+        self.n_streams += 1
+        return self._stream(f"side {self.n_streams}")
+
+    def _stream(self, name):
+        wait = lambda other: self.done.append(f"{name} waits for {other.name}")  # noqa: E731
+        return SimpleNamespace(name=name, wait_stream=wait)
+
+    def graph_pool_handle(self):
+        return "pool"
+
+    def CUDAGraph(self):  # noqa: N802 (torch's name)
+        return SimpleNamespace(replay=lambda: self.done.append("replayed"))
+
+    def current_stream(self):
+        return self._stream(self.current)
+
+    def device(self, device):
+        return nullcontext()
+
+    @contextmanager
+    def stream(self, stream):
+        before, self.current = self.current, stream.name
+        try:
+            yield
+        finally:
+            self.current = before
+
+    @contextmanager
+    def graph(self, graph, pool, stream):
+        self.done.append(f"captures into {pool} on {stream.name}")
+        self.current = stream.name
+        yield
+
+
+def test_captures_share_a_stream_and_a_pool(monkeypatch):
+    cuda = FakeCuda(monkeypatch)
+    capture = CudaCapture(torch.device("cuda"))
+    for _ in range(2):
+        cuda.done.clear()
+        replay = capture(lambda: cuda.done.append(f"run on {cuda.current}"))
+        begun, *runs, ended = cuda.done
+        assert begun == "side 1 waits for main" and ended == "main waits for side 1"
+        assert runs == ["run on side 1"] * 2 + ["captures into pool on side 1", "run on side 1"]
+        replay()
+        assert cuda.done[-1] == "replayed" and cuda.current == "main"
+
+
+def test_a_capture_that_fails_leaves_the_stream_as_it_was(monkeypatch):
+    cuda = FakeCuda(monkeypatch)
+
+    def run():
+        if any("captures" in one for one in cuda.done):
+            raise RuntimeError("not while capturing")
+
+    with pytest.raises(RuntimeError, match="not while capturing"):
+        CudaCapture(torch.device("cuda"))(run)
+    assert cuda.current == "main" and cuda.done[-1] == "main waits for side 1"
 
 
 def test_a_later_shape_that_fails_ends_the_earlier_ones_too(qwen2):

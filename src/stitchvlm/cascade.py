@@ -137,11 +137,11 @@ class Cascade:
         side = side_stream(large.vlm.device)
         if side is None or large.decoder.spread:
             return None
+        schedule = self.schedule(large.n_layers)
+        if isinstance(self.method, TokenReducer) and large.foresees(Plan(schedule, self.method)):
+            return None
         with watch.stage("large_prepare"):
-            schedule = self.schedule(large.n_layers)
             inputs = large.prepare(questions, self.max_tiles, schedule.picture, cut)
-            if isinstance(self.method, TokenReducer) and large.foresees(Plan(schedule, self.method), inputs.layouts):
-                return None
         with watch.stage("large_encode"), side.beside():
             try:
                 return HeadStart(inputs, side, large.see(inputs, Evidence.VISION in self.method.needs))

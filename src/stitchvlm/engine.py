@@ -57,7 +57,7 @@ class Engine:
 
         That is so where tokens leave before layer 0, and where the method wants it for the sake of the vision encoder.
         """
-        if not self.foresees(plan, layouts):
+        if not self.foresees(plan):
             return plan
         steps = plan.steps(self.n_layers, layouts)
         present = [torch.arange(layout.n_visual) for layout in layouts]
@@ -65,9 +65,9 @@ class Engine:
         view = ReductionView(layouts, present, steps[0][0], guide=plan.guide or (), seeds=seeds)
         return replace(plan, foreseen=plan.reducer.reduce(view, steps[0][1]))
 
-    def foresees(self, plan: Plan, layouts: Sequence[VisualLayout]) -> bool:
+    def foresees(self, plan: Plan) -> bool:
         """Whether :meth:`foresee` makes the plan's first decision; where it does not, all tiles are encoded."""
-        steps = plan.steps(self.n_layers, layouts)
+        steps = plan.schedule.resolve(self.n_layers, 1)
         if not steps or plan.reducer.needs - {Evidence.GUIDE_MAP}:
             return False
         return steps[0][0] == 0 or plan.reducer.skips_tiles

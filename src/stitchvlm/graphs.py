@@ -53,8 +53,8 @@ class StepShape(NamedTuple):
     def of(cls, prefilled: Prefilled, n_tokens: int, tap: AttentionTap | None) -> "StepShape":
         """The shape for answers of at most ``n_tokens`` tokens, the last of which is never fed.
 
-        Lengths are rounded up, so that questions of about the same length share a step: to multiples of 256 and, from 2,048 on, of an
-        eighth to a quarter of the length.
+        Lengths are rounded up, so that questions of about the same length share a step: to multiples of 256, and from 2,048 on
+        of an eighth to a quarter of the length.
         """
         n_rows, n_prompt = prefilled.spans[0].index.shape
         n_most = n_prompt + n_tokens
@@ -191,6 +191,11 @@ class DecodeGraphs:
     def __init__(self, decoder: Decoder, name: str, capture: Capture | None):
         self._decoder, self._name, self._capture = decoder, name, None if decoder.spread else capture
         self._steps: OrderedDict[tuple, DecodeStep] = OrderedDict()
+
+    @property
+    def n_ready(self) -> int:
+        """How many steps are kept."""
+        return len(self._steps)
 
     @torch.inference_mode()
     def begin(self, prefilled: Prefilled, n_tokens: int, tap: AttentionTap | None) -> DecodeStep | None:

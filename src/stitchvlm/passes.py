@@ -103,8 +103,8 @@ class Generated:
         log_probabilities: of each of them; empty unless asked for.
         n_accepted: per row how many of the proposed tokens are part of the answer.
         cache: keys and values of prompt and answer; where graphs were replayed, until the next question.
-        behind: what the caches hold of the answers; a row that ended before others goes on with padding there. None where graphs were
-            replayed: nobody can go on from these.
+        behind: what the caches hold of the answers; a row that ended before others goes on with padding there. None where graphs
+            were replayed: nobody can go on from these.
         logits: raw ones of every token, if asked for; zeros behind the end of a row.
     """
 
