@@ -10,6 +10,8 @@ import torch
 from test_engine import QUESTIONS, TEXT_MODELS, picture, random_plan
 from tiny import save_tiny_internvl
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from typer.testing import CliRunner
 
 from stitchvlm.attention import AttentionTap
@@ -140,6 +142,50 @@ def test_a_run_can_be_repeated(qwen2):
         step.run()
     assert torch.equal(step.logits, first) and torch.equal(step.cache.layers[0].keys, keys)
     assert step.cache.get_seq_length() == prefilled.spans[0].index.shape[1]
+
+
+ASKS_THE_HOST = {"_local_scalar_dense", "nonzero", "lift_fresh", "masked_select", "_to_copy to a device"}
+
+
+class Launches(TorchDispatchMode):
+    """Notes every operation, and where those tensors lie that were there before the first one."""
+
+    def __init__(self):
+        super().__init__()
+        self.names, self.read, self._made, self._alive = [], set(), set(), []
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        options = options or {}
+        moves = " to a device" if options.get("device") else ""
+        self.names.append(function.overloadpacket.__name__ + moves)
+        given = self._storages((arguments, options))
+        self.read |= given - self._made
+        result = function(*arguments, **options)
+        self._made |= self._storages(result) - given
+        return result
+
+    def _storages(self, values) -> set[int]:
+        tensors = [value for value in tree_leaves(values) if isinstance(value, torch.Tensor)]
+        self._alive += tensors
+        return {tensor.untyped_storage().data_ptr() for tensor in tensors}
+
+
+def test_a_run_asks_the_host_for_nothing_and_reads_the_same_tensors(folder):
+    """What a CUDA graph needs, as far as a CPU can tell: the same operations on the same addresses, none that waits for a value."""
+    engine = engine_of(folder)
+    prefilled = engine.prefill(engine.embed(engine.prepare(QUESTIONS)))
+    with torch.inference_mode():
+        step = DecodeStep(engine.decoder, StepShape.of(prefilled, 4, None), prefilled)
+        step.load(prefilled)
+        runs = []
+        for tokens in ([7, 8, 9], [4, 5, 6]):
+            step.aim(tokens)
+            with Launches() as launches:
+                step.run()
+            step.move_on()
+            runs.append(launches)
+    assert runs[0].names == runs[1].names and runs[0].read == runs[1].read
+    assert "index_copy_" in runs[0].names and not ASKS_THE_HOST & set(runs[0].names)
 
 
 class ThreeRows(nn.Module):
