@@ -89,7 +89,7 @@ def assert_same(engine, questions, sampling):
 
 
 def test_the_step_equals_caches_that_grow(folder):
-    """One row; three padded ones, one of which is made to end before the others; and a short question behind a longer one."""
+    """One row; three padded ones, one of which is made to end before the others; and short questions behind longer ones."""
     capture = Recorder()
     engine = engine_of(folder, capture)
     assert_same(engine, QUESTIONS[:1], Sampling(9))
@@ -99,8 +99,9 @@ def test_the_step_equals_caches_that_grow(folder):
     lengths = {len(row) for row in assert_same(engine, QUESTIONS, Sampling(9))}
     assert len(lengths) > 1 and capture.captured == 2
     assert_same(engine, [SHORT], Sampling(9))
+    assert_same(engine, [SHORT] * 3, Sampling(9))
     assert_same(engine, [SHORT], Sampling(9, temperature=0.8, seed=3))
-    assert capture.captured == 2, "a shorter question takes the tensors of the longer one"
+    assert capture.captured == 2, "shorter questions take the tensors of the longer ones"
 
 
 @pytest.mark.parametrize("form", [MapForm(rows="prompt"), MapForm(layers="last", heads="max"), None])
