@@ -92,15 +92,15 @@ def test_the_step_equals_caches_that_grow(folder):
     """One row; three padded ones, one of which is made to end before the others; and short questions behind longer ones."""
     capture = Recorder()
     engine = engine_of(folder, capture)
-    assert_same(engine, QUESTIONS[:1], Sampling(9))
-    assert capture.captured == 1 and capture.replayed == 1 + 8
-    tokens = assert_same(engine, QUESTIONS, Sampling(9))
+    assert_same(engine, QUESTIONS[:1], Sampling(6, min_new_tokens=6))
+    assert capture.captured == 1 and capture.replayed == 1 + 5
+    tokens = assert_same(engine, QUESTIONS, Sampling(6, min_new_tokens=6))
     engine.vlm = replace(engine.vlm, stop_ids=(tokens[0][3],))
-    lengths = {len(row) for row in assert_same(engine, QUESTIONS, Sampling(9))}
+    lengths = {len(row) for row in assert_same(engine, QUESTIONS, Sampling(6, min_new_tokens=2))}
     assert len(lengths) > 1 and capture.captured == 2
-    assert_same(engine, [SHORT], Sampling(9))
-    assert_same(engine, [SHORT] * 3, Sampling(9))
-    assert_same(engine, [SHORT], Sampling(9, temperature=0.8, seed=3))
+    assert_same(engine, [SHORT], Sampling(6, min_new_tokens=2))
+    assert_same(engine, [SHORT] * 3, Sampling(6, min_new_tokens=2))
+    assert_same(engine, [SHORT], Sampling(6, min_new_tokens=2, temperature=0.8, seed=3))
     assert capture.captured == 2, "shorter questions take the tensors of the longer ones"
 
 

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from test_cascade import QUESTIONS, SHORT, pair, stitch  # noqa: F401 (a fixture)
+from test_cascade import QUESTIONS, pair, stitch  # noqa: F401 (a fixture)
 
 from stitchvlm.engine import Engine
+from stitchvlm.sampling import Sampling
 from stitchvlm.streams import SideStream, side_stream
 
 
@@ -52,9 +53,9 @@ def told(monkeypatch):
 
 def both(vlm, told):
     """Answers with and without a head start, and what happened in the first case."""
-    plain = replace(vlm.cascade, overlap=False).answer(QUESTIONS, SHORT)
+    plain = replace(vlm.cascade, overlap=False).answer(QUESTIONS[:2], Sampling(3))
     told.clear()
-    return replace(vlm.cascade, overlap=True).answer(QUESTIONS, SHORT), plain, list(told)
+    return replace(vlm.cascade, overlap=True).answer(QUESTIONS[:2], Sampling(3)), plain, list(told)
 
 
 HEAD_STARTS = {
