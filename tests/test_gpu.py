@@ -75,7 +75,7 @@ def test_drafts_from_graphs_equal_those_without(tmp_path, text, dtype):
         prompt = engine.embed(engine.prepare(questions))
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            ours, plain = (run_guide(engine, prompt, Sampling(9), graphs=graphs) for graphs in (True, False))
+            ours, plain = (run_guide(engine, prompt, Sampling(9, 3), graphs=graphs) for graphs in (True, False))
         for one, other in zip(ours.drafts, plain.drafts, strict=True):
             if dtype == torch.float32:
                 assert one.tokens == other.tokens

@@ -9,7 +9,8 @@ import math
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -268,9 +269,15 @@ class CudaCapture:
         with torch.cuda.device(self._device):
             return self._captured(run)
 
+    @cached_property
+    def _stream(self) -> Any:
+        return torch.cuda.Stream(self._device)
+
+    @cached_property
+    def _pool(self) -> Any:
+        return torch.cuda.graph_pool_handle()
+
     def _captured(self, run: Run) -> Run:
-        if not hasattr(self, "_stream"):
-            self._stream, self._pool = torch.cuda.Stream(), torch.cuda.graph_pool_handle()
         graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         self._stream.wait_stream(before)
         # A capture that fails leaves its own stream current: the block around it puts that right.
