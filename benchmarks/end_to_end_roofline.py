@@ -7,7 +7,7 @@ from end_to_end_rows import BOTH, FASTV, HELD, LARGE_ALONE, Case, Meter, Shares,
 
 from stitchvlm.evaluation.roofline import Machine
 from stitchvlm.evaluation.shared import SharedEngine
-from stitchvlm.evaluation.work import ModelWork, large_work, small_work
+from stitchvlm.evaluation.work import Counts, ModelWork, large_work, small_work
 from stitchvlm.records import Question
 
 
@@ -17,7 +17,7 @@ def rooflines(
     """One record per row that a bar speaks of, for one question at a time: seconds per stage, and in all."""
     machine = Machine.measure(large.vlm.device, large.vlm.model.dtype)
     question = Question(f"{case.tiles} 0")
-    of_small, of_large = (ModelWork(engine, engine.prepare([question])) for engine in (small, large))
+    of_small, of_large = (ModelWork(Counts(engine), engine.prepare([question])) for engine in (small, large))
     meter = Meter(case, small, large)
     for row in make_rows(case, small, large, keep, shares):
         if row.name not in (LARGE_ALONE, FASTV, BOTH, HELD):

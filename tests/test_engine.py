@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from reference import eager_attentions, masked_logits, plain_copy
-from tiny import save_tiny_internvl
+from reference import eager_attentions, forward_inputs, masked_logits, plain_copy
+from tiny import QWEN_VL, save_tiny, save_tiny_internvl
 
 from stitchvlm.attention import AttentionTap
 from stitchvlm.engine import Engine, Plan
@@ -18,6 +18,8 @@ from stitchvlm.sampling import Sampling
 from stitchvlm.schedule import PruneStep, Schedule
 
 TEXT_MODELS = ("qwen2", "llama", "phi3", "qwen3")
+MODELS = (*TEXT_MODELS, *QWEN_VL)
+"""InternVL around each of these language models, and Qwen-VL."""
 N_LAYERS = 6
 
 
@@ -33,9 +35,9 @@ QUESTIONS = (
 )
 
 
-@pytest.fixture(scope="module", params=TEXT_MODELS)
+@pytest.fixture(scope="module", params=MODELS)
 def folder(request, tmp_path_factory):
-    return save_tiny_internvl(tmp_path_factory.mktemp(request.param), request.param, n_layers=N_LAYERS)
+    return save_tiny(tmp_path_factory.mktemp(request.param), request.param, n_layers=N_LAYERS)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,17 @@ def plain_sdpa(folder):
 
 def row_inputs(engine, question):
     inputs = engine.prepare([question])
-    return inputs.token_ids[0], inputs.pixels, inputs.layouts[0]
+    return inputs.token_ids[0], pictures_of(engine, [question]), inputs.layouts[0]
+
+
+def pictures_of(engine, questions) -> dict[str, torch.Tensor]:
+    """Pictures as transformers' own forward takes them; Qwen-VL's image processor gives all that is needed for it."""
+    images = [image for question in questions for image in question.images]
+    if not images:
+        return {}
+    if engine.vlm.family.name == "Qwen-VL":
+        return dict(engine.vlm.image_processor(images, return_tensors="pt"))
+    return {"pixel_values": engine.prepare(questions).pixels}
 
 
 def left_padded(ids: list[torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -66,19 +78,19 @@ def left_padded(ids: list[torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def test_unpruned_logits_equal_transformers(engine, plain_sdpa):
     for question in QUESTIONS:
-        ids, pixels, _ = row_inputs(engine, question)
+        ids, pictures, _ = row_inputs(engine, question)
         with torch.no_grad():
-            expected = plain_sdpa(input_ids=ids[None], pixel_values=pixels).logits[:, -1]
+            expected = plain_sdpa(**forward_inputs(plain_sdpa, ids[None], pictures)).logits[:, -1]
         ours = engine.prefill(engine.embed(engine.prepare([question]))).logits
         assert (ours - expected).abs().max() <= 1e-5
 
 
 def test_generated_tokens_equal_transformers(engine, plain):
     inputs = engine.prepare(QUESTIONS)
+    batch = left_padded(list(inputs.token_ids))
+    batch |= forward_inputs(plain, batch["input_ids"], pictures_of(engine, QUESTIONS))
     with torch.no_grad():
-        expected = plain.generate(
-            **left_padded(list(inputs.token_ids)), pixel_values=inputs.pixels, do_sample=False, max_new_tokens=12
-        )[:, max(map(len, inputs.token_ids)) :]
+        expected = plain.generate(**batch, do_sample=False, max_new_tokens=12)[:, max(map(len, inputs.token_ids)) :]
     ours = engine.decode(engine.prefill(engine.embed(inputs)), Sampling(12)).tokens
     for row, tokens in enumerate(ours):
         assert list(tokens) == expected[row, : len(tokens)].tolist()
@@ -86,17 +98,14 @@ def test_generated_tokens_equal_transformers(engine, plain):
 
 
 def test_sampled_tokens_equal_transformers(engine, plain):
-    inputs = engine.prepare(QUESTIONS[:1])
+    ids, pictures, _ = row_inputs(engine, QUESTIONS[0])
     torch.manual_seed(7)
     with torch.no_grad():
         expected = plain.generate(
-            input_ids=inputs.token_ids[0][None],
-            pixel_values=inputs.pixels,
-            do_sample=True,
-            temperature=0.7,
-            max_new_tokens=8,
-        )[0, len(inputs.token_ids[0]) :]
-    ours = engine.decode(engine.prefill(engine.embed(inputs)), Sampling(8, temperature=0.7, seed=7)).tokens[0]
+            **forward_inputs(plain, ids[None], pictures), do_sample=True, temperature=0.7, max_new_tokens=8
+        )[0, len(ids) :]
+    prompt = engine.embed(engine.prepare(QUESTIONS[:1]))
+    ours = engine.decode(engine.prefill(prompt), Sampling(8, temperature=0.7, seed=7)).tokens[0]
     assert list(ours) == expected.tolist()
 
 
@@ -117,24 +126,25 @@ def test_pruned_decode_equals_masked_reference(engine, plain, layer, keep, rows)
     kept = [row.tolist() for row in prefilled.kept]
     generated = engine.decode(prefilled, Sampling(6), keep_logits=True)
     for row, question in enumerate(questions):
-        ids, pixels, layout = row_inputs(engine, question)
+        ids, pictures, layout = row_inputs(engine, question)
         assert len(kept[row]) == int(layout.n_visual * keep)
         steps = [(layer, dropped_places(layout, kept[row]))]
-        expected = masked_logits(plain, ids, pixels, generated.tokens[row][:-1], steps)
+        expected = masked_logits(plain, ids, pictures, generated.tokens[row][:-1], steps)
         ours = generated.logits[row, : len(generated.tokens[row])]
         assert (ours - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
 def test_several_steps_equal_masked_reference(engine, plain):
     question = QUESTIONS[0]
-    ids, pixels, layout = row_inputs(engine, question)
+    ids, pictures, layout = row_inputs(engine, question)
     prompt = engine.embed(engine.prepare([question]))
     first = engine.prefill(prompt, random_plan((1, 0.6))).kept[0].tolist()
     prefilled = engine.prefill(prompt, random_plan((1, 0.6), (4, 0.2)))
     last = prefilled.kept[0].tolist()
-    assert set(last) <= set(first) and prefilled.kept_per_layer(0) == (20, 12, 12, 12, 4, 4)
+    counts = (layout.n_visual, *[int(0.6 * layout.n_visual)] * 3, *[int(0.2 * layout.n_visual)] * 2)
+    assert set(last) <= set(first) and prefilled.kept_per_layer(0) == counts
     steps = [(1, dropped_places(layout, first)), (4, dropped_places(layout, last))]
-    expected = masked_logits(plain, ids, pixels, [], steps)[0]
+    expected = masked_logits(plain, ids, pictures, [], steps)[0]
     assert (prefilled.logits[0] - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
@@ -167,8 +177,8 @@ def test_scored_answers_equal_masked_reference(engine, plain, keep):
     prompt = engine.embed(engine.prepare(QUESTIONS))
     kept = engine.prefill(prompt, plan).kept
     for row, logits in enumerate(engine.score(prompt, answers, plan)):
-        ids, pixels, layout = row_inputs(engine, QUESTIONS[row])
-        expected = masked_logits(plain, ids, pixels, answers[row], [(0, dropped_places(layout, kept[row].tolist()))])[
+        ids, pictures, layout = row_inputs(engine, QUESTIONS[row])
+        expected = masked_logits(plain, ids, pictures, answers[row], [(0, dropped_places(layout, kept[row].tolist()))])[
             :-1
         ]
         assert (logits - expected).abs().max() <= 1e-4 * expected.abs().max()
@@ -179,9 +189,9 @@ def test_guide_map_equals_eager_attentions(engine, plain, first_query):
     questions = QUESTIONS[:2]
     guide = run_guide(engine, engine.embed(engine.prepare(questions)), Sampling(7), first_query=first_query)
     for row, question in enumerate(questions):
-        ids, pixels, layout = row_inputs(engine, question)
+        ids, pictures, layout = row_inputs(engine, question)
         answer = guide.drafts[row].tokens
-        maps = eager_attentions(plain, ids, pixels, answer[:-1])[..., layout.index].sum((0, 1))
+        maps = eager_attentions(plain, ids, pictures, answer[:-1])[..., layout.index].sum((0, 1))
         visual = ids == engine.vlm.placeholder_id
         first, last = int(visual.nonzero()[0]), int(visual.nonzero()[-1])
         rows = {"text": range(last + 1, len(ids)), "last_visual": range(last, len(ids))}
@@ -208,10 +218,11 @@ def test_tap_changes_nothing_in_the_answer(engine):
 
 
 def test_the_model_stays_an_ordinary_transformers_model(engine, plain):
-    ids, pixels, _ = row_inputs(engine, QUESTIONS[0])
+    ids, pictures, _ = row_inputs(engine, QUESTIONS[0])
     with torch.no_grad():
-        ours = engine.vlm.model(input_ids=ids[None], pixel_values=pixels).logits
-        expected = plain(input_ids=ids[None], pixel_values=pixels).logits
+        ours, expected = (
+            model(**forward_inputs(model, ids[None], pictures)).logits for model in (engine.vlm.model, plain)
+        )
     torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -242,16 +253,16 @@ def test_sliding_windows_count_original_positions(tmp_path, text, options):
     plain_sdpa = plain_copy(folder, "sdpa")
     windows = engine.decoder.windows
     assert windows == ((16,) * 4 if text == "phi3" else (None, None, 16, 16))
-    ids, pixels, layout = row_inputs(engine, QUESTIONS[0])
+    ids, pictures, layout = row_inputs(engine, QUESTIONS[0])
     unpruned = engine.prefill(engine.embed(engine.prepare(QUESTIONS[:1])))
     with torch.no_grad():
-        expected = plain_sdpa(input_ids=ids[None], pixel_values=pixels).logits[0, -1]
+        expected = plain_sdpa(input_ids=ids[None], **pictures).logits[0, -1]
     assert (unpruned.logits[0] - expected).abs().max() <= 1e-5
     prefilled = engine.prefill(engine.embed(engine.prepare(QUESTIONS[:2])), random_plan((1, 0.4)))
     kept = prefilled.kept[0].tolist()
     generated = engine.decode(prefilled, Sampling(5), keep_logits=True)
     steps = [(1, dropped_places(layout, kept))]
-    expected = masked_logits(plain, ids, pixels, generated.tokens[0][:-1], steps, windows=windows)
+    expected = masked_logits(plain, ids, pictures, generated.tokens[0][:-1], steps, windows=windows)
     assert (generated.logits[0, : len(expected)] - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 

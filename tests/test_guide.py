@@ -108,7 +108,7 @@ def test_every_form_of_the_map_equals_eager_attention(engine, folder, name):
     for row, question in enumerate(QUESTIONS[:2]):
         inputs = engine.prepare([question])
         layout, n_prompt = inputs.layouts[0], len(inputs.token_ids[0])
-        maps = eager_attentions(plain, inputs.token_ids[0], inputs.pixels, drafts[row].tokens[:-1])
+        maps = eager_attentions(plain, inputs.token_ids[0], {"pixel_values": inputs.pixels}, drafts[row].tokens[:-1])
         rows = of_rows(maps, layout.index)[layout.first_text_after_visual :, layout.index]
         n_text = n_prompt - layout.first_text_after_visual
         torch.testing.assert_close(drafts[row].guide.prefill, rows[:n_text].sum(0), rtol=1e-4, atol=1e-4)

@@ -100,9 +100,9 @@ def test_decoding_equals_a_full_length_forward_without_what_was_taken(engine, pl
     generated = engine.decode(prefilled, Sampling(3), keep_logits=True)
     assert len(reducer.decisions) == len(schedule.steps) > 0
     for row, question in enumerate(QUESTIONS):
-        ids, pixels, _ = row_inputs(engine, question)
+        ids, pictures, _ = row_inputs(engine, question)
         tokens = generated.tokens[row]
-        expected = lossy_logits(plain, ids, pixels, tokens[:-1], losses(reducer, row))
+        expected = lossy_logits(plain, ids, pictures, tokens[:-1], losses(reducer, row))
         ours = generated.logits[row, : len(tokens)]
         assert (ours - expected).abs().max() <= 1e-4 * expected.abs().max()
 
@@ -165,8 +165,8 @@ def test_two_rounds_of_merging_add_up(engine, plain, prompt):
     prefilled = engine.prefill(prompt, Plan(schedule, recorded))
     assert prefilled.spans[-1].size[0].sum() == prompt.layouts[0].n_tokens
     assert (recorded.decisions[1][0].sizes[0] > 1).any()
-    ids, pixels, _ = row_inputs(engine, QUESTIONS[0])
-    expected = lossy_logits(plain, ids, pixels, [], losses(recorded, 0))[0]
+    ids, pictures, _ = row_inputs(engine, QUESTIONS[0])
+    expected = lossy_logits(plain, ids, pictures, [], losses(recorded, 0))[0]
     assert (prefilled.logits[0] - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
@@ -194,10 +194,10 @@ def test_evidence_equals_what_transformers_shows(engine, plain, layer):
     engine.prefill(engine.embed(engine.prepare(QUESTIONS[:2])), Plan(Schedule.single(0.4, layer), recorded))
     view = recorded.decisions[0][0]
     for row, question in enumerate(QUESTIONS[:2]):
-        ids, pixels, layout = row_inputs(engine, question)
+        ids, pictures, layout = row_inputs(engine, question)
         with torch.no_grad():
-            output = plain(input_ids=ids[None], pixel_values=pixels, output_hidden_states=True, use_cache=True)
-        asked = eager_attentions(plain, ids, pixels, [])[layer - 1][:, [-4, -1]].mean((0, 1))
+            output = plain(input_ids=ids[None], **pictures, output_hidden_states=True, use_cache=True)
+        asked = eager_attentions(plain, ids, pictures, [])[layer - 1][:, [-4, -1]].mean((0, 1))
         near = {"rtol": 1e-4, "atol": 1e-4}
         torch.testing.assert_close(view.attention[row], asked[layout.index], **near)
         keys = output.past_key_values.layers[layer - 1].keys[0].transpose(0, 1).flatten(1)
@@ -221,8 +221,8 @@ def test_windows_hide_from_the_asking_row_what_they_hide_from_the_layer(tmp_path
     engine, plain = Engine(load_vlm(str(folder), device="cpu")), plain_copy(folder)
     recorded = Recorded(make_method("fastv"))
     engine.prefill(engine.embed(engine.prepare(QUESTIONS[:1])), Plan(Schedule.single(0.4, 2), recorded))
-    ids, pixels, layout = row_inputs(engine, QUESTIONS[0])
-    expected = eager_attentions(plain, ids, pixels, [])[1][:, -1].mean(0)[layout.index]
+    ids, pictures, layout = row_inputs(engine, QUESTIONS[0])
+    expected = eager_attentions(plain, ids, pictures, [])[1][:, -1].mean(0)[layout.index]
     torch.testing.assert_close(recorded.decisions[0][0].attention[0], expected, rtol=1e-4, atol=1e-6)
 
 

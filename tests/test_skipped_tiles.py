@@ -87,12 +87,12 @@ def test_tokens_of_skipped_tiles_are_in_no_layer(engine, plain, layer, rows):
     prefilled = engine.prefill(engine.embed(inputs, plan=plan), plan)
     generated = engine.decode(prefilled, Sampling(5), keep_logits=True)
     for row, question in enumerate(QUESTIONS[:rows]):
-        ids, pixels, layout = row_inputs(engine, question)
+        ids, pictures, layout = row_inputs(engine, question)
         present, kept = prefilled.prompt.present[row].tolist(), prefilled.kept[row].tolist()
         assert len(present) < layout.n_visual or not layout.n_visual
         assert prefilled.kept_per_layer(row) == (len(present),) * layer + (len(kept),) * (N_LAYERS - layer)
         steps = [(0, dropped_places(layout, present)), (layer, dropped_places(layout, kept))]
-        expected = masked_logits(plain, ids, pixels, generated.tokens[row][:-1], steps)
+        expected = masked_logits(plain, ids, pictures, generated.tokens[row][:-1], steps)
         ours = generated.logits[row, : len(generated.tokens[row])]
         assert (ours - expected).abs().max() <= 1e-4 * expected.abs().max()
 
@@ -133,3 +133,28 @@ def test_a_budget_holds_what_is_kept_to_the_best_tiles():
     assert kept(1) == [0, 1, 2, 3]  # a tile holds no more than that
     with pytest.raises(ValueError, match="tile_budget must be a number of tiles"):
         Guided(tile_budget=-1)
+
+
+def test_a_mass_holds_what_is_kept_to_the_fewest_tiles_that_have_it():
+    """Of what would be kept 45 % lies in tile 1, 30 % in tile 0 and 25 % in tile 2: worked out by hand."""
+    layout = tiled_layout(torch.arange(16), [(3, 1)], 2, [(84, 28)], n_tokens=20)
+    scores = torch.tensor([6.0, 0, 0, 0, 5, 4, 0, 1, 5, 0, 0, 0, 0, 0, 0, 2])
+    view = ReductionView([layout], [torch.arange(16)], 0, [scores])
+
+    def kept(mass, n_keep=4, **options):
+        return Guided(tile_mass=mass, **options).reduce(view, [n_keep]).kept[0].tolist()
+
+    assert kept(1.0) == [0, 4, 5, 8]
+    assert kept(0.76) == kept(1.0)
+    assert kept(0.74) == [
+        0,
+        4,
+        5,
+        7,
+    ]  # the fourth place goes to the next best of the two tiles that have three quarters
+    assert kept(0.46) == kept(0.74) and kept(0.44) == [4, 5, 6, 7]
+    assert kept(0.76, tile_budget=1) == kept(0.44) == kept(0.44, tile_budget=2)
+    assert kept(0.5, n_keep=0) == []
+    for wrong in (0.0, 1.1):
+        with pytest.raises(ValueError, match="tile_mass must be a share above 0"):
+            Guided(tile_mass=wrong)

@@ -57,6 +57,11 @@ class VisualLayout:
         """Tiles of all pictures together."""
         return int(self.tile_number[-1]) + 1 if self.n_visual else 0
 
+    def whole_tiles(self, wanted: Int[Tensor, " n_wanted"]) -> Int[Tensor, " n_there"]:
+        """Ordinals of all visual tokens of the tiles that hold the ``wanted`` ones; ascending."""
+        tile = self.tile_number
+        return torch.isin(tile, tile[wanted.cpu()]).nonzero().squeeze(1)
+
     @property
     def first_text_after_visual(self) -> int:
         """Place of the first text token after the last visual token; 0 where the prompt has no picture."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from stitchvlm.shapes import Bool, Float, Int
 
@@ -23,6 +23,7 @@ class TokenStream:
         lengths: real tokens per row, known on the host so that no device has to be asked.
         size: how many tokens each one stands for, which its attention is then weighted by; None where all stand for
             themselves.
+        deepstack: what is added to the states after each of the first layers, one slice per layer; None where nothing is.
     """
 
     hidden: Float[Tensor, "batch length width"]
@@ -31,6 +32,7 @@ class TokenStream:
     ordinal: Int[Tensor, "batch length"]
     lengths: tuple[int, ...]
     size: Float[Tensor, "batch length"] | None = None
+    deepstack: Float[Tensor, "depth batch length width"] | None = None
 
     @property
     def padded(self) -> bool:
@@ -54,6 +56,11 @@ class TokenStream:
             ordinal=self.ordinal.gather(1, place).masked_fill(padding_mask, -1),
             lengths=lengths,
             size=None if self.size is None else self.size.gather(1, place),
+            deepstack=None
+            if self.deepstack is None
+            else self.deepstack.gather(
+                2, place[None, ..., None].expand(*self.deepstack.shape[:2], -1, *self.hidden.shape[2:])
+            ),
         )
 
     def append(self, other: "TokenStream") -> "TokenStream":
@@ -68,6 +75,9 @@ class TokenStream:
             size=None
             if self.size is None
             else torch.cat([self.size, torch.ones_like(other.index, dtype=torch.float32)], 1),
+            deepstack=None
+            if self.deepstack is None
+            else nn.functional.pad(self.deepstack, (0, 0, 0, other.index.shape[1])),
         )
         return joined.select(index >= 0, joined.lengths) if self.padded or other.padded else joined
 
@@ -142,8 +152,8 @@ class Reduction:
     def _merge(self, stream: TokenStream) -> TokenStream:
         """The same tokens with merged states, and sizes where attention is to be proportional to them."""
         assert self.merges is not None
-        hidden = stream.hidden.clone()
-        size = stream.size
+        hidden, deepstack, size = stream.hidden.clone(), stream.deepstack, stream.size
+        deepstack = None if deepstack is None else deepstack.clone()
         if self.proportional:
             size = torch.ones_like(stream.index, dtype=torch.float32) if size is None else size.clone()
         for row, merge in enumerate(self.merges):
@@ -157,11 +167,21 @@ class Reduction:
                 place_of[merge.target.cpu()].to(hidden.device),
             )
             weight = merge.weight.to(hidden.device, torch.float32)[:, None]
-            flows = torch.zeros_like(hidden[row], dtype=torch.float32)
-            flows.index_add_(0, target, weight * stream.hidden[row, source].float())
-            hidden[row, target] = flows[target].to(hidden.dtype)
+            for states in (hidden[row], *(() if deepstack is None else deepstack[:, row])):
+                _flow_together(states, source.to(states.device), target.to(states.device), weight.to(states.device))
             if self.proportional and size is not None:
                 before, total = size[row].clone(), torch.zeros_like(size[row])
                 total.index_add_(0, target.to(size.device), before[source.to(size.device)])
                 size[row, target.to(size.device)] = total[target.to(size.device)]
-        return replace(stream, hidden=hidden, size=size)
+        return replace(stream, hidden=hidden, size=size, deepstack=deepstack)
+
+
+def _flow_together(
+    states: Float[Tensor, "length width"],
+    source: Int[Tensor, " n_flows"],
+    target: Int[Tensor, " n_flows"],
+    weight: Float[Tensor, "n_flows 1"],
+) -> None:
+    """Put the weighted sum of its sources in the place of every target."""
+    flows = torch.zeros_like(states, dtype=torch.float32).index_add_(0, target, weight * states[source].float())
+    states[target] = flows[target].to(states.dtype)

@@ -82,7 +82,7 @@ class Stitch:
             lazy_large: load the large model only when it is first needed.
             guide_tokens: limit for the draft, below that of the answer.
             first_query: where the prompt rows of the guide map begin.
-            max_tiles: most tiles per picture.
+            max_tiles: most tiles per picture; of a picture that the model does not cut, 256 visual tokens count as one.
             sampling: how answers are generated; None takes at most 64 tokens, greedily.
             score_drafts: compute the exit scores of every draft, also where the policy never exits.
             reuse_drafts: let the large model verify the small one's draft in its prefill and go on from where it disagrees. Greedy

@@ -117,10 +117,9 @@ def _one_tile_prompt(engine: Engine) -> Prompt:
     return engine.embed(engine.prepare([Question(_QUESTION, (_drawing(),))], max_tiles=1))
 
 
-def _pixels(engine: Engine) -> Tensor:
-    pixels = engine.prepare([Question(_QUESTION, (_drawing(),))], max_tiles=1).pixels
-    assert pixels is not None
-    return pixels.to(engine.vlm.device)
+def _forward_inputs(engine: Engine, ids: Tensor) -> dict[str, Tensor | None]:
+    inputs = engine.prepare([Question(_QUESTION, (_drawing(),))], max_tiles=1)
+    return engine.vlm.family.forward_inputs(engine.vlm, ids, inputs)
 
 
 def _close(ours: Tensor, expected: Tensor, dtype: torch.dtype) -> tuple[bool, str]:
@@ -134,14 +133,13 @@ def _close(ours: Tensor, expected: Tensor, dtype: torch.dtype) -> tuple[bool, st
 
 
 def _identity(engine: Engine, prompt: Prompt) -> tuple[bool, str]:
-    expected = engine.vlm.model(input_ids=prompt.token_ids, pixel_values=_pixels(engine)).logits[:, -1]
+    expected = engine.vlm.model(**_forward_inputs(engine, prompt.token_ids)).logits[:, -1]
     return _close(engine.prefill(prompt).logits, expected, engine.vlm.model.dtype)
 
 
 def _tokens(engine: Engine, prompt: Prompt) -> tuple[bool, str]:
     expected = engine.vlm.model.generate(
-        input_ids=prompt.token_ids,
-        pixel_values=_pixels(engine),
+        **_forward_inputs(engine, prompt.token_ids),
         attention_mask=torch.ones_like(prompt.token_ids),
         eos_token_id=list(engine.vlm.stop_ids),
         do_sample=False,
@@ -162,7 +160,7 @@ def _guide_map(engine: Engine, prompt: Prompt) -> tuple[bool, str]:
     tapped = model.config.text_config._attn_implementation
     model.set_attn_implementation({"text_config": "eager"})
     try:
-        maps = model(input_ids=ids, pixel_values=_pixels(engine), output_attentions=True).attentions
+        maps = model(**_forward_inputs(engine, ids), output_attentions=True).attentions
     finally:
         model.set_attn_implementation({"text_config": tapped})
     rows = range(layout.first_text_after_visual, ids.shape[1])

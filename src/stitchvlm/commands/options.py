@@ -86,7 +86,11 @@ CudaGraphs = Annotated[
 MaxNewTokens = Annotated[int, typer.Option(rich_help_panel=ANSWER, metavar="N", help="Most tokens of an answer.")]
 MaxTiles = Annotated[
     int | None,
-    typer.Option(rich_help_panel=REDUCTION, metavar="N", help="Most tiles per picture. Default: the checkpoint's."),
+    typer.Option(
+        rich_help_panel=REDUCTION,
+        metavar="N",
+        help="Most tiles per picture (Qwen-VL: 256 tokens each). Default: the checkpoint's.",
+    ),
 ]
 Seed = Annotated[
     int,

@@ -77,20 +77,21 @@ def _explain_command_line(error: Any, arguments: Sequence[str]) -> str:
     """typer's own words, with the value that they leave out; none where it has printed the help instead."""
     message, context = error.format_message().rstrip("."), getattr(error, "ctx", None)
     command = context.command_path if context else "stitch"
-    value = _value_of(getattr(getattr(error, "param", None), "opts", ()), arguments)
-    if value is not None and value not in message:
-        message += f", not {value!r}"
+    values = _values_of(getattr(getattr(error, "param", None), "opts", ()), arguments)
+    if values and not any(value in message for value in values):
+        message += f", not {values[-1]!r}"  # of a repeated option the last counts
     return f"{message[0].lower()}{message[1:]}: see {command} --help" if message else ""
 
 
-def _value_of(names: Sequence[str], arguments: Sequence[str]) -> str | None:
-    """What the user gave for an option, which may go by several names."""
+def _values_of(names: Sequence[str], arguments: Sequence[str]) -> list[str]:
+    """What the user gave for an option, which may go by several names and be there several times."""
+    values = []
     for word, following in zip(arguments, [*arguments[1:], None], strict=True):
-        if word in names:
-            return following
-        if word.partition("=")[0] in names:
-            return word.partition("=")[2]
-    return None
+        if word in names and following is not None:
+            values.append(following)
+        elif word.partition("=")[0] in names and "=" in word:
+            values.append(word.partition("=")[2])
+    return values
 
 
 def _drop_stdout() -> None:

@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from stitchvlm.evaluation.flops import FlopCount
 from stitchvlm.evaluation.metrics import METRICS
 from stitchvlm.evaluation.sample import Sample
 from stitchvlm.evaluation.shared import SharedEngine
+from stitchvlm.evaluation.work import Counts, ModelWork, large_work, small_work
 from stitchvlm.exits import SmallEarlyExit
 from stitchvlm.exits.base import ExitPolicy
 from stitchvlm.families.base import Inputs
 from stitchvlm.guide import GuidePass
 from stitchvlm.records import Answer, Verdict
-from stitchvlm.schedule import Schedule
 
 Result = TypeVar("Result")
 
@@ -139,50 +138,32 @@ class Accountant:
     def _flops(self, measured: Measured) -> dict[str, float]:
         flops = {}
         if measured.small is not None:
-            flops["small"] = self._small_flops(measured.small.result)
+            stages = self._of_small(measured.exit, measured.small.result)
+            checked = stages.pop("exit_check", 0.0)
+            flops["small"] = sum(stages.values())
             if measured.verdict is not None:
-                flops["exit_check"] = self._exit_flops(measured.exit, measured.small.result)
+                flops["exit_check"] = checked
         if measured.large is not None:
-            flops["large"] = self._large_flops(measured.large.result)
+            large = measured.large.result
+            work = ModelWork(self._large_counts, large.inputs)
+            flops["large"] = sum(stage.flops for stage in large_work(work, large.answer.trace, large.decoded).values())
         return flops
 
     @cached_property
-    def _small_count(self) -> FlopCount:
-        return FlopCount(self._engines["small"]())
+    def _small_counts(self) -> Counts:
+        return Counts(self._engines["small"]())
 
     @cached_property
-    def _large_count(self) -> FlopCount:
-        return FlopCount(self._engines["large"]())
+    def _large_counts(self) -> Counts:
+        return Counts(self._engines["large"]())
 
-    def _small_flops(self, small: GuidePass) -> float:
-        count, layout = self._small_count, small.drafts[0].guide.layout
-        n_text, visual = layout.n_tokens - layout.n_visual, [layout.n_visual] * small.engine.n_layers
-        language = count.prefill(n_text, visual) + count.decode(n_text, visual, len(small.drafts[0].tokens))
+    def _of_small(self, exit: ExitPolicy, small: GuidePass) -> dict[str, float]:
+        """Operations of its stages, those of the exit's consistency pass among them where its score needs one."""
         inputs = self._engines["small"]().last_inputs
-        return language + (0.0 if inputs is None else count.vision(inputs))
-
-    def _exit_flops(self, exit: ExitPolicy, small: GuidePass) -> float:
-        """The consistency pass, where the score needs one: prompt and draft once more, pruned before the first layer."""
-        if not isinstance(exit, SmallEarlyExit) or exit.score == "confidence":
-            return 0.0
-        layout, n_answer = small.drafts[0].guide.layout, len(small.drafts[0].tokens)
-        ((_, n_keep),) = Schedule.single(exit.consistency_keep, 0).resolve(small.engine.n_layers, layout.n_visual)
-        n_text = layout.n_tokens - layout.n_visual + n_answer
-        return self._small_count.prefill(n_text, [n_keep] * small.engine.n_layers, n_logits=n_answer)
-
-    def _large_flops(self, large: LargeReply) -> float:
-        count, trace = self._large_count, large.answer.trace
-        assert trace.layout is not None, "a large answer tells where its tokens sat"
-        n_text, kept = trace.layout.n_tokens - trace.layout.n_visual, trace.kept_per_layer
-        seen = trace.n_tiles_encoded / trace.n_tiles if trace.n_tiles else 1.0
-        n_proposed, n_accepted = trace.n_proposed, trace.n_accepted
-        total = count.vision(large.inputs) * seen
-        total += count.prefill(n_text + n_proposed, kept, n_logits=1 + n_proposed)
-        total += count.decode(n_text + n_accepted, kept, large.decoded[-1] - n_accepted)
-        full = [trace.layout.n_visual] * len(kept)
-        for n_answer in large.decoded[:-1]:
-            total += count.prefill(n_text, full) + count.decode(n_text, full, n_answer)
-        return total
+        assert inputs is not None, "it has just been asked"
+        keep = exit.consistency_keep if isinstance(exit, SmallEarlyExit) and exit.score != "confidence" else None
+        work = small_work(ModelWork(self._small_counts, inputs), len(small.drafts[0].tokens), keep)
+        return {stage: of_stage.flops for stage, of_stage in work.items()}
 
 
 def _reuse(large: LargeReply | None) -> dict[str, dict[str, int] | None]:

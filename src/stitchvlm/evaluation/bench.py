@@ -8,7 +8,7 @@ from typing import Any
 
 from stitchvlm.evaluation.roofline import Machine, Stage, Work, what_limits
 from stitchvlm.evaluation.shared import SharedEngine
-from stitchvlm.evaluation.work import ModelWork, large_work, small_work
+from stitchvlm.evaluation.work import Counts, ModelWork, large_work, small_work
 from stitchvlm.exits import SmallEarlyExit
 from stitchvlm.records import Answer, Question
 from stitchvlm.stitch import Stitch
@@ -121,7 +121,7 @@ class Bench:
         work: dict[str, Work] = {}
         for model, engine in self._running().items():
             assert engine.last_inputs is not None, "it has been asked"
-            counter, decoded = ModelWork(engine, engine.last_inputs), asked.decoded[model]
+            counter, decoded = ModelWork(Counts(engine), engine.last_inputs), asked.decoded[model]
             if model == "small":
                 work |= small_work(counter, decoded[-1], self._exit.consistency_keep if self._runs["large"] else None)
             else:

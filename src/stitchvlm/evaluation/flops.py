@@ -26,13 +26,13 @@ class FlopCount:
         self._width = heads * (getattr(config, "head_dim", None) or config.hidden_size // heads)
         self._weights = [_linear_weights(layer) for layer in engine.decoder.layers]
         self._head = _linear_weights(engine.decoder.head)
-        self._vision: dict[tuple[int, ...], float] = {}
+        self._vision: dict[tuple[tuple[int, ...], ...], float] = {}
 
     def vision(self, inputs: Inputs) -> float:
-        """The vision encoder and projector, which every family builds differently: counted by torch once per shape of pixels."""
-        if inputs.pixels is None:
+        """The vision encoder and projector, which every family builds differently: counted by torch once per shapes of tiles."""
+        if not inputs.tiles:
             return 0.0
-        shape = tuple(inputs.pixels.shape)
+        shape = tuple(tuple(tiles.shape) for tiles in inputs.tiles)
         if shape not in self._vision:
             vlm = self._engine.vlm
             with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:

@@ -11,6 +11,13 @@ from stitchvlm.records import Trace
 from stitchvlm.schedule import Schedule
 
 
+class Counts:
+    """What is counted once for a model, whatever it is asked."""
+
+    def __init__(self, engine: Engine):
+        self.flops, self.bytes, self.n_layers = FlopCount(engine), ByteCount(engine), engine.n_layers
+
+
 class ModelWork:
     """Counts the passes of one model over one question.
 
@@ -18,8 +25,8 @@ class ModelWork:
         inputs: what was prepared for the question.
     """
 
-    def __init__(self, engine: Engine, inputs: Inputs):
-        self._flops, self._bytes, self._n_layers = FlopCount(engine), ByteCount(engine), engine.n_layers
+    def __init__(self, counts: Counts, inputs: Inputs):
+        self._flops, self._bytes, self._n_layers = counts.flops, counts.bytes, counts.n_layers
         self._inputs, self._layout = inputs, inputs.layouts[0]
         self._n_text = self._layout.n_tokens - self._layout.n_visual
 

@@ -14,9 +14,10 @@ from stitchvlm.errors import DataError
 from stitchvlm.families.base import VLM, Decoder, Family, Inputs, Prompt
 from stitchvlm.families.checkpoint import checkpoint_folder, read_json
 from stitchvlm.families.internvl import InternVL
+from stitchvlm.families.qwen_vl import QwenVL
 from stitchvlm.methods import Evidence, Method
 
-_BUILT_IN: tuple[type[Family], ...] = (InternVL,)
+_BUILT_IN: tuple[type[Family], ...] = (InternVL, QwenVL)
 
 
 def available_families() -> list[Family]:
@@ -129,6 +130,7 @@ __all__ = [
     "Inputs",
     "InternVL",
     "Prompt",
+    "QwenVL",
     "available_families",
     "check_checkpoint",
     "load_vlm",

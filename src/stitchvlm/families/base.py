@@ -63,7 +63,8 @@ class Inputs:
 
     Attributes:
         token_ids: per row the prompt with one placeholder id per visual token.
-        tiles: everything the vision encoder sees, rows one after the other; neighbours of one size lie in one tensor.
+        tiles: everything the vision encoder sees, rows one after the other; neighbours of one size may lie in one tensor. A
+            picture that is not cut is one tile of its own size.
         layouts: per row where its visual tokens sit.
         n_unshrunk: per row how many visual tokens its pictures make when nobody asks to shrink them.
     """
@@ -109,6 +110,7 @@ class Prompt:
             ordinal=some.ordinal[place],
             lengths=tuple(some.lengths[row] for row in rows),
             size=None if some.size is None else some.size[place],
+            deepstack=None if some.deepstack is None else some.deepstack[:, place],
         )
         return Prompt(
             stream,
@@ -167,6 +169,8 @@ class Decoder:
                 past_key_values=cache,
                 tap=tap,
             )
+            if stream.deepstack is not None and layer < len(stream.deepstack):
+                hidden = hidden + stream.deepstack[layer].to(hidden)
         return hidden
 
     def logits(self, hidden: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length vocabulary"]:
@@ -209,7 +213,8 @@ class Family(ABC):
 
         Args:
             cut: pictures that were cut already, for this model or another one, to be used and added to.
-            max_tiles: bounds the tiles per picture; None takes the checkpoint's own bound.
+            max_tiles: bounds the tiles per picture; None takes the checkpoint's own bound. Where pictures are not cut, 256 visual
+                tokens count as one tile.
             to: how small each picture is made; one visual token is the least.
         """
 
@@ -218,6 +223,8 @@ class Family(ABC):
         self, vlm: VLM, inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]] | None = None
     ) -> Float[Tensor, "n_present width"]:
         """The vision encoder and projector: one embedding per visual token that is ``present``, rows one after the other.
+
+        Behind each embedding may lie what the family adds to its state in later layers.
 
         Args:
             present: per row ordinals as :meth:`encoded_with` gives them; None for all.
@@ -246,9 +253,25 @@ class Family(ABC):
     ) -> Prompt:
         """Text embeddings with the visual ones that are ``present`` in their places, padded on the left to one batch."""
 
-    @abstractmethod
     def decoder(self, vlm: VLM) -> Decoder:
-        """The parts of the language model."""
+        """The parts of the language model, as transformers' vision-language classes name them."""
+        text, config = vlm.model.model.language_model, vlm.model.config.text_config
+        return Decoder(
+            layers=text.layers,
+            embedding=text.embed_tokens,
+            rotary=text.rotary_emb,
+            norm=text.norm,
+            head=vlm.model.lm_head,
+            windows=decoder_windows(config),
+            max_positions=config.max_position_embeddings,
+        )
+
+    def forward_inputs(
+        self, vlm: VLM, token_ids: Int[Tensor, "batch length"], inputs: Inputs
+    ) -> dict[str, Tensor | None]:
+        """What transformers' own forward takes for ``token_ids`` about the pictures of ``inputs``, for who compares with it."""
+        pixels = inputs.pixels
+        return {"input_ids": token_ids, "pixel_values": None if pixels is None else pixels.to(vlm.device)}
 
 
 def pad_left(rows: Sequence[Int[Tensor, " _length"]], value: int) -> Int[Tensor, "batch longest"]:

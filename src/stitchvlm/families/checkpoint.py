@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from stitchvlm.attention import TAPPED_SDPA, register_tapped_attention
 from stitchvlm.errors import DataError
 
 _FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
@@ -91,3 +92,10 @@ def stop_token_ids(config: GenerationConfig, tokenizer: PreTrainedTokenizerBase)
     """Ids that end an answer: the generation config's, else the tokenizer's end token."""
     ids = config.eos_token_id if config.eos_token_id is not None else tokenizer.eos_token_id
     return tuple(ids) if isinstance(ids, list | tuple) else () if ids is None else (ids,)
+
+
+def tap_language_model(model: PreTrainedModel) -> PreTrainedModel:
+    """The model with SDPA everywhere, its language model's being the kind that can be listened to."""
+    register_tapped_attention()
+    model.set_attn_implementation({"": "sdpa", "text_config": TAPPED_SDPA, "vision_config": "sdpa"})
+    return model.eval()

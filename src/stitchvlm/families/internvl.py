@@ -11,16 +11,16 @@ from torch import Tensor
 from transformers import AutoTokenizer, GotOcr2ImageProcessorPil, InternVLForConditionalGeneration
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
 
-from stitchvlm.attention import TAPPED_SDPA, register_tapped_attention
 from stitchvlm.families import internvl2_checkpoint as internvl2
-from stitchvlm.families.base import VLM, CutPictures, Decoder, Family, Inputs, Prompt, assemble_prompt, decoder_windows
-from stitchvlm.families.checkpoint import load_weights, read_json, stop_token_ids
-from stitchvlm.families.tiles import Cut, cut_layout, shrink
+from stitchvlm.families.base import VLM, CutPictures, Family, Inputs, Prompt, assemble_prompt
+from stitchvlm.families.chat import chat_ids, chat_pieces
+from stitchvlm.families.checkpoint import load_weights, read_json, stop_token_ids, tap_language_model
+from stitchvlm.families.tiles import Cut, cut_layout, shrink, tiles_of
 from stitchvlm.layout import VisualLayout
 from stitchvlm.methods.base import VisionEvidence
 from stitchvlm.records import Question
 from stitchvlm.schedule import Shrink
-from stitchvlm.shapes import Bool, Float, Int
+from stitchvlm.shapes import Float, Int
 
 PATCHES_AT_ONCE = 1024
 """About as many keep two cores busy."""
@@ -72,10 +72,10 @@ class InternVL(Family):
     def encode(
         self, vlm: VLM, inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]] | None = None
     ) -> Float[Tensor, "n_present width"]:
-        present = present or [torch.arange(layout.n_visual) for layout in inputs.layouts]
+        seen_tiles = tiles_of(inputs.layouts, present)
         encoded = [
             _features(vlm, piece).pooler_output.flatten(0, 1)
-            for tiles, seen in zip(inputs.tiles, _encoded_tiles(inputs, present), strict=True)
+            for tiles, seen in zip(inputs.tiles, seen_tiles.split(list(map(len, inputs.tiles))), strict=True)
             for piece in _pieces(vlm, tiles[seen])
         ]
         if not encoded:
@@ -83,8 +83,7 @@ class InternVL(Family):
         return torch.cat(encoded)
 
     def encoded_with(self, layout: VisualLayout, wanted: Int[Tensor, " _n_wanted"]) -> Int[Tensor, " _n_present"]:
-        tile = layout.tile_number
-        return torch.isin(tile, tile[wanted.cpu()]).nonzero().squeeze(1)
+        return layout.whole_tiles(wanted)
 
     def encode_and_show(
         self, vlm: VLM, inputs: Inputs
@@ -105,32 +104,13 @@ class InternVL(Family):
     ) -> Prompt:
         return assemble_prompt(inputs, visual, vlm, present)
 
-    def decoder(self, vlm: VLM) -> Decoder:
-        text, config = vlm.model.model.language_model, vlm.model.config.text_config
-        return Decoder(
-            layers=text.layers,
-            embedding=text.embed_tokens,
-            rotary=text.rotary_emb,
-            norm=text.norm,
-            head=vlm.model.lm_head,
-            windows=decoder_windows(config),
-            max_positions=config.max_position_embeddings,
-        )
-
     def _prepare_one(
         self, vlm: VLM, question: Question, max_tiles: int | None, to: Shrink | None, already: CutPictures
     ) -> Inputs:
         """One question as a batch of one; its pictures' tiles may be of different sizes."""
-        tokenizer, messages = vlm.tokenizer, question.as_messages()
-        image_tokens = (tokenizer.start_image_token, tokenizer.context_image_token, tokenizer.end_image_token)
-        _reject_image_tokens(messages, image_tokens)
-        text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        start, context, end = image_tokens
-        pieces = text.split(context)
-        if len(pieces) != len(question.images) + 1:
-            raise ValueError(
-                f"the chat has {len(pieces) - 1} picture places but {len(question.images)} pictures were given"
-            )
+        tokenizer = vlm.tokenizer
+        start, context, end = tokenizer.start_image_token, tokenizer.context_image_token, tokenizer.end_image_token
+        pieces = chat_pieces(tokenizer, question, context, reserved=(start, context, end))
         most = max_tiles or vlm.image_processor.max_patches
         cuts = unshrunk = [_cut(vlm, image.size, most) for image in question.images]
         if to is not None:
@@ -138,9 +118,7 @@ class InternVL(Family):
             cuts = [shrink(cut, cuts_of_it, to) for cut, cuts_of_it in zip(unshrunk, allowed, strict=True)]
         for number, cut in enumerate(cuts):
             pieces[number] += f"{start}{context * cut.n_visual}{end}"
-        prompt = "".join(pieces)
-        has_start = bool(tokenizer.bos_token) and prompt.startswith(tokenizer.bos_token)
-        ids = tokenizer(prompt, add_special_tokens=not has_start, return_tensors="pt").input_ids[0]
+        ids = chat_ids(tokenizer, "".join(pieces))
         index = (ids == vlm.placeholder_id).nonzero().squeeze(1)
         sizes = tuple(image.size for image in question.images)
         return Inputs(
@@ -175,18 +153,6 @@ def _tiles(vlm: VLM, image: Image, cut: Cut, already: CutPictures) -> Float[Tens
             return_tensors="pt",
         )["pixel_values"]
     return already[key]
-
-
-def _encoded_tiles(
-    inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]]
-) -> tuple[Bool[Tensor, " _n_tiles"], ...]:
-    """Which tiles have to be encoded for tokens to be present, as they lie in the tensors of ``inputs``."""
-    rows = []
-    for layout, there in zip(inputs.layouts, present, strict=True):
-        seen = torch.zeros(layout.n_tiles, dtype=torch.bool)
-        seen[layout.tile_number[there]] = True
-        rows.append(seen)
-    return torch.cat(rows).split([len(tiles) for tiles in inputs.tiles]) if inputs.tiles else ()
 
 
 def _tokens_along_a_tile(vlm: VLM) -> int:
@@ -238,20 +204,3 @@ def _by_token(vlm: VLM, values: Float[Tensor, "tiles patches dim"]) -> Float[Ten
     side, ratio = int(count**0.5), vlm.model.config.downsample_ratio
     shuffled = vlm.model.model.pixel_shuffle(values.reshape(tiles, side, side, width), scale_factor=ratio)
     return shuffled.flatten(1, 2).unflatten(-1, (-1, width)).mean(-2)
-
-
-def tap_language_model(model: InternVLForConditionalGeneration) -> InternVLForConditionalGeneration:
-    """The model with SDPA everywhere, its language model's being the kind that can be listened to."""
-    register_tapped_attention()
-    model.set_attn_implementation({"": "sdpa", "text_config": TAPPED_SDPA, "vision_config": "sdpa"})
-    return model.eval()
-
-
-def _reject_image_tokens(messages: Sequence[dict[str, Any]], tokens: Sequence[str]) -> None:
-    """A placeholder written in the text would be taken for a picture: say so rather than count wrong."""
-    for message in messages:
-        content = message["content"]
-        parts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
-        for token in tokens:
-            if any(token in part for part in parts):
-                raise ValueError(f"the text contains {token!r}, which stands for a picture in this model: remove it")

@@ -63,6 +63,9 @@ def method_class(name: str) -> type[Method]:
             warnings.warn(plugins.hidden(name, others[name]), stacklevel=2)
         return own[meant]
     if name not in others:
+        base, _, options = name.partition(":")
+        if options and base in {*own, *others}:
+            raise ValueError(f"there is no method {name!r}: say --method {base} --option {options.split(',')[0]}")
         raise ValueError(f"there is no method {name!r}; choose one of {', '.join([*own, *others])}")
     return plugins.load(name, others[name])
 

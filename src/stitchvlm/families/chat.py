@@ -1,0 +1,46 @@
+"""A question in the words of a checkpoint's own chat template."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from stitchvlm.records import Question
+from stitchvlm.shapes import Int
+
+
+def chat_pieces(tokenizer: Any, question: Question, placeholder: str, reserved: Sequence[str]) -> list[str]:
+    """The chat as text, cut where its pictures stand: one piece more than there are pictures.
+
+    Args:
+        placeholder: what the template writes for a picture.
+        reserved: tokens that stand for pictures and must not be written in the text.
+
+    Raises:
+        ValueError: if they are, or the chat has another number of places for pictures than there are pictures.
+    """
+    messages = question.as_messages()
+    _reject_image_tokens(messages, reserved)
+    text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    pieces = text.split(placeholder)
+    if len(pieces) != len(question.images) + 1:
+        raise ValueError(
+            f"the chat has {len(pieces) - 1} picture places but {len(question.images)} pictures were given"
+        )
+    return pieces
+
+
+def chat_ids(tokenizer: Any, prompt: str) -> Int[Tensor, " n_tokens"]:
+    """Token ids of a chat; the start token is not written twice."""
+    has_start = bool(tokenizer.bos_token) and prompt.startswith(tokenizer.bos_token)
+    return tokenizer(prompt, add_special_tokens=not has_start, return_tensors="pt").input_ids[0]
+
+
+def _reject_image_tokens(messages: Sequence[dict[str, Any]], tokens: Sequence[str]) -> None:
+    """A placeholder written in the text would be taken for a picture: say so rather than count wrong."""
+    for message in messages:
+        content = message["content"]
+        parts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
+        for token in tokens:
+            if any(token in part for part in parts):
+                raise ValueError(f"the text contains {token!r}, which stands for a picture in this model: remove it")
