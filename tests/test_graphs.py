@@ -8,8 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from test_engine import QUESTIONS, TEXT_MODELS, picture, random_plan
-from tiny import save_tiny_internvl
-from torch import nn
+from tiny import QWEN_VL, save_tiny_internvl, save_tiny_qwen_vl
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from typer.testing import CliRunner
@@ -28,6 +27,8 @@ from stitchvlm.stitch import Stitch
 N_LAYERS = 3
 MODELS = {
     **{name: (name, {}) for name in TEXT_MODELS},
+    "qwen2_5_vl": ("qwen2_5_vl", {}),
+    "qwen3_vl": ("qwen3_vl", {}),
     "phi3 windows": ("phi3", {"sliding_window": 16}),
     "qwen2 windows": ("qwen2", {"sliding_window": 16, "use_sliding_window": True, "max_window_layers": 1}),
 }
@@ -59,7 +60,8 @@ def engine_of(folder, capture=None) -> Engine:
 @pytest.fixture(scope="module", params=MODELS)
 def folder(request, tmp_path_factory):
     text, options = MODELS[request.param]
-    return save_tiny_internvl(tmp_path_factory.mktemp("static"), text, n_layers=N_LAYERS, **options)
+    save = save_tiny_qwen_vl if text in QWEN_VL else save_tiny_internvl
+    return save(tmp_path_factory.mktemp("static"), text, n_layers=N_LAYERS, **options)
 
 
 @pytest.fixture(scope="module")
@@ -187,32 +189,6 @@ def test_a_run_asks_the_host_for_nothing_and_reads_the_same_tensors(folder):
             runs.append(launches)
     assert runs[0].names == runs[1].names and runs[0].read == runs[1].read
     assert "index_copy_" in runs[0].names and not ASKS_THE_HOST & set(runs[0].names)
-
-
-class ThreeRows(nn.Module):
-    """A rotary embedding that takes positions with a leading axis of 3, as multimodal ones do; the last row counts."""
-
-    def __init__(self, plain: nn.Module):
-        super().__init__()
-        self.plain = plain
-
-    def forward(self, hidden, positions):
-        assert positions.shape[0] == 3 and positions.dim() == 3
-        return self.plain(hidden, positions[-1])
-
-
-def test_positions_may_have_three_rows(qwen2):
-    engine = engine_of(qwen2)
-    engine.decoder = replace(engine.decoder, rotary=ThreeRows(engine.decoder.rotary))
-    engine.graphs = DecodeGraphs(engine.decoder, "tiny", capture := Recorder())
-    prompt = engine.embed(engine.prepare(QUESTIONS))
-    positions = prompt.stream.positions.expand(3, -1, -1)
-    prompt = replace(prompt, stream=replace(prompt.stream, positions=positions), next_position=prompt.next_position - 2)
-    ours, plain = (
-        engine.decode(engine.prefill(prompt), Sampling(6), keep_logits=True, graphs=graphs) for graphs in (True, False)
-    )
-    assert ours.tokens == plain.tokens and capture.replayed == 6
-    torch.testing.assert_close(ours.logits, plain.logits, rtol=1e-5, atol=2e-5)
 
 
 def test_what_a_step_is_not_made_for_is_decoded_without(qwen2):
