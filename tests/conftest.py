@@ -13,21 +13,8 @@ from PIL import Image
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 CHECKED = (
-    *(
-        "areas",
-        "attention",
-        "continuation",
-        "crossing",
-        "engine",
-        "families",
-        "guide",
-        "layout",
-        "masks",
-        "methods",
-        "passes",
-        "reduction",
-    ),
-    *("sampling", "schedule"),
+    *("areas", "attention", "continuation", "crossing", "engine", "families", "graphs", "guide", "layout", "masks"),
+    *("methods", "passes", "reduction", "sampling", "schedule"),
 )
 
 _hook = install_import_hook([f"stitchvlm.{module}" for module in CHECKED], "beartype.beartype")

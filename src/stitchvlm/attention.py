@@ -4,7 +4,7 @@ The guide map needs the attention of a few dozen text rows only, so the model ru
 tap computes just those rows beside it. The N x N map of eager attention never exists.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -112,6 +112,16 @@ class AttentionTap:
             total += torch.einsum("brk,br->bk", probabilities, counts[:, rows].float())
         self.prefill_layers[layer] = total * self._weight(layer)
 
+    @property
+    def decoded_layers(self) -> range:
+        """The layers whose decoded tokens count."""
+        return self._layers if self._form.counts_generated else range(0)
+
+    def take(self, queries: Mapping[int, Float[Tensor, "batch heads steps dim"]]) -> None:
+        """Queries of decoded tokens that a :class:`QueryTap` has kept for this one, by layer."""
+        for layer in self.decoded_layers:
+            self._queries.setdefault(layer, []).append(queries[layer])
+
     def finish(
         self, cache: Cache, n_decode_rows: tuple[int, ...]
     ) -> tuple[Float[Tensor, "batch prompt"], Float[Tensor, "batch steps prompt"]]:
@@ -132,7 +142,7 @@ class AttentionTap:
             if not n_steps:
                 break
             keys = cache.layers[layer].keys[:, :, : key_index.shape[1]]
-            query = torch.cat(queries[:n_steps], dim=2)
+            query = torch.cat(queries, dim=2)[:, :, :n_steps]
             seen = visible_mask(query_index, key_index, self._windows[layer]).to(query.device)
             for rows, probabilities in _row_probabilities(query, keys, seen, self._scaling[layer], self._pool):
                 decode[:, rows] += probabilities[..., : self._n_prompt].to(device) * self._weight(layer)
@@ -154,6 +164,37 @@ class AttentionTap:
             probabilities = probabilities / given.masked_fill(given == 0, 1.0)
         pooled = probabilities.amax(1) if self._form.heads == "max" else probabilities.sum(1)
         return pooled.sqrt() if self._form.sinks == "damp" else pooled
+
+
+class QueryTap:
+    """Keeps queries of decoded tokens in tensors that never move, for an :class:`AttentionTap` to take.
+
+    Args:
+        layers: which layers' queries; of the others nothing is kept.
+        n_steps: most tokens that can be kept.
+        step: the number of the token that is heard now, in a tensor that others write.
+
+    Attributes:
+        queries: by layer, once it was heard.
+    """
+
+    def __init__(self, layers: range, n_steps: int, step: Int[Tensor, "1"]):
+        self._layers, self._n_steps, self._step = layers, n_steps, step
+        self.queries: dict[int, Float[Tensor, "batch heads n_steps dim"]] = {}
+
+    def hear(
+        self,
+        layer: int,
+        query: Float[Tensor, "batch heads 1 dim"],
+        key: Float[Tensor, "batch kv_heads keys dim"],
+        scaling: float,
+    ) -> None:
+        """Called by the attention function of ``layer`` with queries and keys after the rotary embedding."""
+        if layer not in self._layers:
+            return
+        if layer not in self.queries:
+            self.queries[layer] = query.new_zeros(*query.shape[:2], self._n_steps, query.shape[3])
+        self.queries[layer].index_copy_(2, self._step, query)
 
 
 class LayerTap:
@@ -208,7 +249,7 @@ class LayerTap:
         return total / query.shape[1]
 
 
-Tap = AttentionTap | LayerTap
+Tap = AttentionTap | QueryTap | LayerTap
 Pool = Callable[[Tensor], Tensor]
 
 

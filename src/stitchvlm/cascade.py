@@ -1,27 +1,43 @@
 """The whole path: the small model looks first, and the large one is called only when the small one is not sure."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+import torch
 from transformers.generation.streamers import BaseStreamer
 
 from stitchvlm.answers import large_answers, small_answer, with_draft
 from stitchvlm.crossing import carry
 from stitchvlm.engine import Engine
 from stitchvlm.exits import ExitPolicy
-from stitchvlm.families.base import CutPictures
+from stitchvlm.families.base import CutPictures, Inputs
 from stitchvlm.guide import FirstQuery, GuidePass, run_guide
 from stitchvlm.layout import VisualLayout
 from stitchvlm.maps import MapForm
 from stitchvlm.methods import Evidence, Method, TokenReducer
-from stitchvlm.passes import Plan
+from stitchvlm.passes import Plan, Seen
 from stitchvlm.proposals import proposals, same_words
 from stitchvlm.records import Answer, Question, Verdict
 from stitchvlm.sampling import Sampling, question_seed
 from stitchvlm.schedule import Schedule
 from stitchvlm.speculation import Speculator
 from stitchvlm.streaming import live_draft, stream_draft
+from stitchvlm.streams import SideStream, side_stream
 from stitchvlm.timing import Stopwatch
+
+
+@dataclass(frozen=True, eq=False)
+class HeadStart:
+    """What the large model sees while the small one looks."""
+
+    inputs: Inputs
+    side: SideStream
+    _seen: Seen
+
+    def seen(self) -> Seen:
+        """What it has seen, for whoever is ready to wait for it."""
+        self.side.join(self._seen.tensors())
+        return self._seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +56,8 @@ class Cascade:
         score_drafts: let the exit policy judge drafts even where it never exits, for the record.
         reuse_drafts: let the large model verify the draft in its prefill; it answers the same, sooner.
         speculate: how many tokens the small model guesses after each round of the large one; 0 for none.
+        cuda_graphs: replay the steps of a draft as CUDA graphs on a GPU, unless the small model goes on guessing.
+        overlap: on a GPU, let the large model look at the picture while the small one does, where that cannot be in vain.
     """
 
     small: Callable[[], Engine]
@@ -53,6 +71,8 @@ class Cascade:
     score_drafts: bool = False
     reuse_drafts: bool = True
     speculate: int = 0
+    cuda_graphs: bool = True
+    overlap: bool = field(default_factory=torch.cuda.is_available)
 
     @property
     def needs_small(self) -> bool:
@@ -75,6 +95,7 @@ class Cascade:
         watch, cut = watch or Stopwatch(), CutPictures()
         if not self.needs_small:
             return self.reply(questions, sampling, None, streamer, watch)
+        ahead = self.start(questions, watch, cut)
         live = streamer if not self.method.asks_large and len(questions) == 1 else None
         small = self.look(questions, sampling, watch, self._reads_maps, live, cut)
         judged = self.judge(small, watch) if self._judges else [None] * len(questions)
@@ -88,7 +109,7 @@ class Cascade:
         unsure = [row for row in range(len(questions)) if row not in answers]
         if unsure:
             asked = [questions[row] for row in unsure]
-            replies = self.reply(asked, sampling, small.rows(unsure), streamer, watch, cut)
+            replies = self.reply(asked, sampling, small.rows(unsure), streamer, watch, cut, ahead)
             for row, reply in zip(unsure, replies, strict=True):
                 answers[row] = with_draft(reply, small.drafts[row], judged[row])
         return [answers[row] for row in range(len(questions))]
@@ -104,6 +125,29 @@ class Cascade:
 
     def _stands(self, verdict: Verdict | None) -> bool:
         return not self.method.asks_large or (verdict is not None and verdict.exit)
+
+    def start(self, questions: Sequence[Question], watch: Stopwatch, cut: CutPictures) -> HeadStart | None:
+        """Set the large model's vision encoder going beside what comes next; None where it is not certain to be needed in full.
+
+        A question may exit, or the small model's map may say which tiles are encoded at all: then the large model waits for it.
+        """
+        if not self.overlap or self.exit.needs_draft or not self.method.asks_large:
+            return None
+        with watch.stage("large_load"):
+            large = self.large()
+        side = side_stream(large.vlm.device)
+        if side is None or large.decoder.spread:
+            return None
+        schedule = self.schedule(large.n_layers)
+        if isinstance(self.method, TokenReducer) and large.foresees(Plan(schedule, self.method)):
+            return None
+        with watch.stage("large_prepare"):
+            inputs = large.prepare(questions, self.max_tiles, schedule.picture, cut)
+        with watch.stage("large_encode"), side.beside():
+            try:
+                return HeadStart(inputs, side, large.see(inputs, Evidence.VISION in self.method.needs))
+            except torch.OutOfMemoryError:  # one after the other may fit all the same
+                return None
 
     def look(
         self,
@@ -125,7 +169,8 @@ class Cascade:
         heard_by = None if streamer is None else live_draft(streamer, small.vlm.tokenizer)
         form = self._map_form if with_maps else None
         goes_on = self.speculate > 0
-        return run_guide(small, prompt, sampling, self.guide_tokens, self.first_query, watch, form, heard_by, goes_on)
+        options = (self.guide_tokens, self.first_query, watch, form, heard_by, goes_on, self.cuda_graphs)
+        return run_guide(small, prompt, sampling, *options)
 
     def judge(self, small: GuidePass, watch: Stopwatch) -> list[Verdict]:
         """The exit policy's verdict on every draft."""
@@ -140,8 +185,12 @@ class Cascade:
         streamer: BaseStreamer | None,
         watch: Stopwatch,
         cut: CutPictures | None = None,
+        ahead: HeadStart | None = None,
     ) -> list[Answer]:
         """The large model's answers, its visual tokens reduced as the method and the schedule say, drafts verified on the way.
+
+        Args:
+            ahead: what it has begun with, where the same questions had a head start.
 
         Raises:
             ValueError: if a prompt is too long for the large model.
@@ -150,16 +199,17 @@ class Cascade:
             large = self.large()
         with watch.stage("large_prepare"):
             schedule = self.schedule(large.n_layers)
-            inputs = large.prepare(questions, self.max_tiles, schedule.picture, cut)
+            inputs = ahead.inputs if ahead else large.prepare(questions, self.max_tiles, schedule.picture, cut)
             large.check_context(inputs.layouts, sampling)
             seeds = [question_seed(sampling.seed, question) for question in questions]
             plan = self._plan(large, schedule, inputs.layouts, small, seeds)
             proposed, proposer = self._proposals(large, small, sampling)
         with watch.stage("large_encode"):
-            prompt = large.embed(inputs, Evidence.VISION in self.method.needs, plan)
+            prompt = large.embed(inputs, Evidence.VISION in self.method.needs, plan, ahead.seen() if ahead else None)
         if plan is not None and Evidence.OWN_MAP in self.method.needs:
             with watch.stage("large_own_map"):
-                own = run_guide(large, prompt, sampling, self.guide_tokens, self.first_query, form=self._map_form)
+                form = self._map_form
+                own = run_guide(large, prompt, sampling, self.guide_tokens, self.first_query, form=form, graphs=False)
             plan = replace(plan, guide=[draft.guide.scores for draft in own.drafts])
         with watch.stage("large_prefill"):
             prefilled = large.prefill(prompt, plan, proposed=proposed)

@@ -16,9 +16,10 @@ from stitchvlm.attention import AttentionTap
 from stitchvlm.decoding import Decoding, LayerSpan, answer_stream, span_masks
 from stitchvlm.evidence import check_collected, collect, listener
 from stitchvlm.families.base import VLM, CutPictures, Inputs, Prompt
+from stitchvlm.graphs import graphs_of
 from stitchvlm.layout import VisualLayout
 from stitchvlm.methods.base import Evidence, ReductionView
-from stitchvlm.passes import Generated, Plan, Prefilled
+from stitchvlm.passes import Generated, Plan, Prefilled, Seen
 from stitchvlm.records import Question
 from stitchvlm.reduction import TokenStream
 from stitchvlm.sampling import Sampling, TokenPicker
@@ -35,6 +36,7 @@ class Engine:
     def __init__(self, vlm: VLM):
         self.vlm = vlm
         self.decoder = vlm.family.decoder(vlm)
+        self.graphs = graphs_of(self.decoder, vlm.source, vlm.device)
 
     @property
     def n_layers(self) -> int:
@@ -55,28 +57,44 @@ class Engine:
 
         That is so where tokens leave before layer 0, and where the method wants it for the sake of the vision encoder.
         """
-        steps = plan.steps(self.n_layers, layouts)
-        if not steps or plan.reducer.needs - {Evidence.GUIDE_MAP} or (steps[0][0] > 0 and not plan.reducer.skips_tiles):
+        if not self.foresees(plan):
             return plan
+        steps = plan.steps(self.n_layers, layouts)
         present = [torch.arange(layout.n_visual) for layout in layouts]
         seeds = plan.seeds or range(len(layouts))
         view = ReductionView(layouts, present, steps[0][0], guide=plan.guide or (), seeds=seeds)
         return replace(plan, foreseen=plan.reducer.reduce(view, steps[0][1]))
 
+    def foresees(self, plan: Plan) -> bool:
+        """Whether :meth:`foresee` makes the plan's first decision; where it does not, all tiles are encoded."""
+        steps = plan.schedule.resolve(self.n_layers, 1)
+        if not steps or plan.reducer.needs - {Evidence.GUIDE_MAP}:
+            return False
+        return steps[0][0] == 0 or plan.reducer.skips_tiles
+
     @torch.inference_mode()
-    def embed(self, inputs: Inputs, show_vision: bool = False, plan: Plan | None = None) -> Prompt:
+    def see(self, inputs: Inputs, show_vision: bool = False, plan: Plan | None = None) -> Seen:
+        """The vision encoder alone; arguments as those of :meth:`embed`."""
+        family = self.vlm.family
+        if show_vision:
+            visual, vision = family.encode_and_show(self.vlm, inputs)
+            return Seen(visual, vision=vision)
+        present = self.encoded(inputs, plan)
+        return Seen(family.encode(self.vlm, inputs, present), present)
+
+    @torch.inference_mode()
+    def embed(
+        self, inputs: Inputs, show_vision: bool = False, plan: Plan | None = None, seen: Seen | None = None
+    ) -> Prompt:
         """The vision encoder and the embeddings: a prompt that can enter layer 0.
 
         Args:
             show_vision: let the vision encoder say what it attended to, for methods that need it.
             plan: what it has foreseen to leave is not encoded, as far as the family can encode a part of a picture.
+            seen: what :meth:`see` has given for this, where that was asked before.
         """
-        family = self.vlm.family
-        if show_vision:
-            visual, vision = family.encode_and_show(self.vlm, inputs)
-            return replace(family.embed(self.vlm, inputs, visual), vision=vision)
-        present = self.encoded(inputs, plan)
-        return family.embed(self.vlm, inputs, family.encode(self.vlm, inputs, present), present)
+        seen = seen or self.see(inputs, show_vision, plan)
+        return replace(self.vlm.family.embed(self.vlm, inputs, seen.visual, seen.present), vision=seen.vision)
 
     def encoded(self, inputs: Inputs, plan: Plan | None) -> list[Int[Tensor, " _n_present"]] | None:
         """Per row the visual tokens that will come out of the vision encoder; None where nothing is foreseen, for all of them."""
@@ -119,6 +137,7 @@ class Engine:
         keep_logits: bool = False,
         score: bool = False,
         proposer: Proposer | None = None,
+        graphs: bool = False,
     ) -> Generated:
         """The rest of every answer. The cache of ``prefilled`` grows and is spent by this.
 
@@ -129,6 +148,7 @@ class Engine:
         Args:
             score: also work out how likely each token was.
             proposer: guesses further tokens after each round, which are verified in the next.
+            graphs: replay steps as CUDA graphs where that can be, see :mod:`stitchvlm.graphs`; nobody goes on from the caches then.
 
         Raises:
             ValueError: if prompt and answer are longer than the model's context.
@@ -137,26 +157,48 @@ class Engine:
         picker = TokenPicker(self.vlm, prefilled.prompt, sampling, score, keep_logits)
         if streamer is not None:
             streamer.put(prefilled.prompt.token_ids.cpu())  # as generate does; streamers know to skip it
-        proposed: Sequence[Sequence[int]] = prefilled.proposed
-        behind = Decoding(self.decoder, prefilled.prompt, prefilled.cache, prefilled.spans, proposed)
-        n_accepted = picker.verify(prefilled.all_logits, proposed, streamer)
-        rounds = [n_accepted]
-        while not picker.done:
-            behind.take_back([len(row) - n for row, n in zip(proposed, n_accepted, strict=True)])
-            proposed = picker.limit(proposer(picker.answers)) if proposer else [()] * len(picker.answers)
-            last = [answer[-1] for answer in picker.answers]
-            logits = behind.feed([[token, *row] for token, row in zip(last, proposed, strict=True)], tap)
-            n_accepted = picker.verify(logits, proposed, streamer)
-            rounds.append(n_accepted)
+        rounds = [picker.verify(prefilled.all_logits, prefilled.proposed, streamer)]
+        step = None
+        if graphs and proposer is None and not picker.done:
+            step = self.graphs.begin(prefilled, sampling.max_new_tokens, tap)
+        if step is None:
+            behind = self._decode_on(prefilled, picker, rounds, tap, streamer, proposer)
+        else:
+            behind = None
+            while not picker.done:
+                picker.verify(step.feed([answer[-1] for answer in picker.answers]), prefilled.proposed, streamer)
+            if tap is not None:
+                step.tell(tap)
         if streamer is not None:
             streamer.end()
         return Generated(
             tuple(map(tuple, picker.answers)),
             tuple(map(tuple, picker.log_probabilities)),
             tuple(map(sum, zip(*rounds, strict=True))),
+            prefilled.cache if step is None else step.cache,
             behind,
             picker.logits if keep_logits else None,
         )
+
+    def _decode_on(
+        self,
+        prefilled: Prefilled,
+        picker: TokenPicker,
+        rounds: list[list[int]],
+        tap: AttentionTap | None,
+        streamer: BaseStreamer | None,
+        proposer: Proposer | None,
+    ) -> Decoding:
+        """Let the picker choose to the end of every answer, ``rounds`` noting how many proposed tokens stood each time."""
+        proposed: Sequence[Sequence[int]] = prefilled.proposed
+        behind = Decoding(self.decoder, prefilled.prompt, prefilled.cache, prefilled.spans, proposed)
+        while not picker.done:
+            behind.take_back([len(row) - n for row, n in zip(proposed, rounds[-1], strict=True)])
+            proposed = picker.limit(proposer(picker.answers)) if proposer else [()] * len(picker.answers)
+            last = [answer[-1] for answer in picker.answers]
+            logits = behind.feed([[token, *row] for token, row in zip(last, proposed, strict=True)], tap)
+            rounds.append(picker.verify(logits, proposed, streamer))
+        return behind
 
     @torch.inference_mode()
     def score(

@@ -16,7 +16,7 @@ from stitchvlm.errors import DataError
 from stitchvlm.families.base import Prompt
 from stitchvlm.maps import MapForm
 from stitchvlm.methods import Guided
-from stitchvlm.passes import Generated, Plan, Prefilled
+from stitchvlm.passes import Generated, Plan
 from stitchvlm.records import Draft, GuideMap
 from stitchvlm.sampling import Sampling
 from stitchvlm.schedule import Schedule
@@ -99,6 +99,7 @@ def run_guide(
     form: MapForm | None = MapForm(),  # noqa: B008 (it is frozen)
     streamer: BaseStreamer | None = None,
     keep_caches: bool = False,
+    graphs: bool = True,
 ) -> GuidePass:
     """Draft an answer greedily and collect the guide map on the way (arXiv 2412.03324, equations 1 to 3).
 
@@ -109,6 +110,7 @@ def run_guide(
         form: which attention counts in the map; None draws none, and nobody listens to the layers.
         streamer: hears the draft while it is made.
         keep_caches: for who goes on guessing behind the draft.
+        graphs: on a GPU, replay the draft's steps as CUDA graphs, unless caches are kept.
 
     Raises:
         ValueError: if ``first_query`` is none of these.
@@ -123,8 +125,9 @@ def run_guide(
     with watch.stage("small_prefill"):
         prefilled = engine.prefill(prompt, tap=tap)
     with watch.stage("small_decode"):
-        generated = engine.decode(prefilled, greedy, tap=tap, streamer=streamer, score=True)
-        maps = [None] * len(prompt.layouts) if tap is None else _maps(engine, prefilled, generated, tap)
+        replayed = graphs and not keep_caches
+        generated = engine.decode(prefilled, greedy, tap=tap, streamer=streamer, score=True, graphs=replayed)
+        maps = [None] * len(prompt.layouts) if tap is None else _maps(engine, prompt, generated, tap)
     drafts = []
     for tokens, logs, looked_at in zip(generated.tokens, generated.log_probabilities, maps, strict=True):
         complete = limit == sampling.max_new_tokens or tokens[-1] in engine.vlm.stop_ids
@@ -139,10 +142,9 @@ def _tap(engine: Engine, prompt: Prompt, first_query: FirstQuery, form: MapForm)
     return AttentionTap(prompt.stream, counted, engine.decoder.windows, form)
 
 
-def _maps(engine: Engine, prefilled: Prefilled, generated: Generated, tap: AttentionTap) -> list[GuideMap]:
+def _maps(engine: Engine, prompt: Prompt, generated: Generated, tap: AttentionTap) -> list[GuideMap]:
     """What the tap has heard, as one map per row over its visual tokens."""
-    prompt = prefilled.prompt
-    prefill, decode = tap.finish(prefilled.cache, tuple(len(tokens) - 1 for tokens in generated.tokens))
+    prefill, decode = tap.finish(generated.cache, tuple(len(tokens) - 1 for tokens in generated.tokens))
     maps = []
     for row, (layout, tokens) in enumerate(zip(prompt.layouts, generated.tokens, strict=True)):
         place = layout.index.to(prefill.device) + prefill.shape[1] - prompt.stream.lengths[row]

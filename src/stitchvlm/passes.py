@@ -1,15 +1,16 @@
 """What goes into a pass of the engine and what comes out of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import Cache, DynamicCache
 
 from stitchvlm.decoding import Decoding, LayerSpan
 from stitchvlm.families.base import Prompt
 from stitchvlm.layout import VisualLayout
 from stitchvlm.methods import TokenReducer
+from stitchvlm.methods.base import VisionEvidence
 from stitchvlm.reduction import Reduction
 from stitchvlm.schedule import Schedule
 from stitchvlm.shapes import Float, Int
@@ -43,6 +44,26 @@ class Plan:
             self.reducer.check_layer(layer)
         steps = [(step[0][0], tuple(n_keep for _, n_keep in step)) for step in zip(*rows, strict=True)]
         return steps if self.n_keep is None else [*steps[:-1], (steps[-1][0], self.n_keep)]
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What came out of the vision encoder for a batch of questions.
+
+    Attributes:
+        present: per row the ordinals of the visual tokens that did; None for all.
+        vision: per row what the encoder attended to, where that was asked for.
+    """
+
+    visual: Float[Tensor, "n_present width"]
+    present: Sequence[Int[Tensor, " _n_present"]] | None = None
+    vision: tuple[VisionEvidence, ...] | None = None
+
+    def tensors(self) -> Iterator[Tensor]:
+        """All that the encoder has computed."""
+        yield self.visual
+        for row in self.vision or ():
+            yield from (row.attention, row.keys)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +102,15 @@ class Generated:
         tokens: per row, end token included.
         log_probabilities: of each of them; empty unless asked for.
         n_accepted: per row how many of the proposed tokens are part of the answer.
-        behind: what the caches hold of the answers; a row that ended before others goes on with padding there.
+        cache: keys and values of prompt and answer; where graphs were replayed, until the next question.
+        behind: what the caches hold of the answers; a row that ended before others goes on with padding there. None where graphs
+            were replayed: nobody can go on from these.
         logits: raw ones of every token, if asked for; zeros behind the end of a row.
     """
 
     tokens: tuple[tuple[int, ...], ...]
     log_probabilities: tuple[tuple[float, ...], ...]
     n_accepted: tuple[int, ...]
-    behind: Decoding
+    cache: Cache
+    behind: Decoding | None = None
     logits: Float[Tensor, "batch steps vocabulary"] | None = None

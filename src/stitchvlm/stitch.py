@@ -61,6 +61,7 @@ class Stitch:
         score_drafts: bool = False,
         reuse_drafts: bool = True,
         speculate: int = 0,
+        cuda_graphs: bool = True,
         trace: bool = False,
     ) -> "Stitch":
         """Load both models; without ``small`` and ``large`` the embedded pair.
@@ -87,6 +88,7 @@ class Stitch:
             reuse_drafts: let the large model verify the small one's draft in its prefill and go on from where it disagrees. Greedy
                 answers are the same, token for token; where sums are rounded (bf16, fp16) near-ties may fall the other way.
             speculate: how many tokens the small model guesses after each round of the large one, for long answers; 0 for none.
+            cuda_graphs: on a GPU, replay the small model's decoding steps as CUDA graphs. Drafts are the same, sooner.
             trace: wait for the device between stages, so that the seconds of each are exact.
 
         Raises:
@@ -130,6 +132,7 @@ class Stitch:
             score_drafts=score_drafts,
             reuse_drafts=reuse_drafts,
             speculate=speculate,
+            cuda_graphs=cuda_graphs,
         )
         if cascade.needs_small:
             small_engine()

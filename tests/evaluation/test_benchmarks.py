@@ -122,3 +122,22 @@ def test_every_way_of_reuse_is_another_row_and_has_a_plain_one():
     assert len(by_label(rows.values())) == len(rows)
     assert all(not rows[f"plain {name.rpartition(' ')[2]}"].reuse_drafts for name in rows)
     assert {settings.dtype for settings in in_float32(rows).values()} == {"float32"}
+
+
+def test_decoding_with_and_without_graphs_is_compared_case_by_case(monkeypatch):
+    """With a stand-in for the capture, on shapes of no size; without a GPU the script says so."""
+    import graph_decode
+    from harness import random_engine
+
+    from stitchvlm.graphs import DecodeGraphs
+
+    shape = {"vocab_size": 1100, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    engine = random_engine({**shape, "num_attention_heads": 2, "num_key_value_heads": 2}, torch.float32)
+    engine.graphs = DecodeGraphs(engine.decoder, "tiny", lambda run: run)
+    rows = list(graph_decode.cases(engine, [1], [1, 2], [4], rounds=1))
+    assert [row["batch"] for row in rows] == [1, 2] and all(row["same_tokens"] for row in rows)
+    assert all(row["graphs_in_use"] and row["visual_tokens"] == 256 for row in rows)
+    monkeypatch.setattr("sys.argv", ["graph_decode.py"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match="needs? a CUDA device"):
+        graph_decode.main()

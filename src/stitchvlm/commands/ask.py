@@ -23,6 +23,7 @@ def ask(
     small_device: options.SmallDevice = None,
     device_map: options.DeviceMap = None,
     dtype: options.Dtype = "auto",
+    cuda_graphs: options.CudaGraphs = True,
     lazy_large: options.LazyLarge = False,
     keep: options.Keep = "9%",
     layer: options.Layer = None,
@@ -93,6 +94,7 @@ def ask(
         sampling=Sampling(max_new_tokens, temperature=temperature, seed=seed),
         score_drafts=True,
         reuse_drafts=reuse_drafts,
+        cuda_graphs=cuda_graphs,
         speculate=speculate,
         trace=True,
     )

@@ -24,6 +24,7 @@ def bench(
     large: options.Large = None,
     device: options.Device = None,
     dtype: options.Dtype = "auto",
+    cuda_graphs: options.CudaGraphs = True,
     keep: options.Keep = "9%",
     layer: options.Layer = None,
     method: options.Method = "guided",
@@ -60,6 +61,7 @@ def bench(
         max_tiles=max_tiles,
         sampling=Sampling(max_new_tokens),
         reuse_drafts=reuse_drafts,
+        cuda_graphs=cuda_graphs,
     )
     result = Bench(vlm, asked).run(rounds)
     if as_json:

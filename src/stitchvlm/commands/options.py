@@ -75,6 +75,14 @@ ReuseDrafts = Annotated[
         help="The large model verifies the draft in its prefill: the same greedy answer, sooner.",
     ),
 ]
+CudaGraphs = Annotated[
+    bool,
+    typer.Option(
+        "--cuda-graphs/--no-cuda-graphs",
+        rich_help_panel=MODELS,
+        help="On a GPU, replay the small model's decoding steps as CUDA graphs: the same draft, sooner.",
+    ),
+]
 MaxNewTokens = Annotated[int, typer.Option(rich_help_panel=ANSWER, metavar="N", help="Most tokens of an answer.")]
 MaxTiles = Annotated[
     int | None,

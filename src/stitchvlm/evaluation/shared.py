@@ -10,7 +10,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from stitchvlm.engine import Engine
 from stitchvlm.families.base import VLM, CutPictures, Inputs, Prompt
-from stitchvlm.passes import Generated, Plan, Prefilled
+from stitchvlm.passes import Generated, Plan, Prefilled, Seen
 from stitchvlm.records import Question
 from stitchvlm.sampling import Sampling
 from stitchvlm.schedule import Shrink
@@ -82,9 +82,13 @@ class SharedEngine(Engine):
             key, tuple(questions), lambda: super(SharedEngine, self).prepare(questions, max_tiles, to, cut)
         )
 
-    def embed(self, inputs: Inputs, show_vision: bool = False, plan: Plan | None = None) -> Prompt:
+    def embed(
+        self, inputs: Inputs, show_vision: bool = False, plan: Plan | None = None, seen: Seen | None = None
+    ) -> Prompt:
         key = ("encode", id(inputs), show_vision, self._left(inputs, plan))
         self.last_inputs = inputs
+        if seen is not None:
+            return super().embed(inputs, show_vision, plan, seen)
         return self._once(key, inputs, lambda: super(SharedEngine, self).embed(inputs, show_vision, plan))
 
     def _left(self, inputs: Inputs, plan: Plan | None) -> tuple[tuple[int, ...], ...] | None:

@@ -139,6 +139,11 @@ class Decoder:
     windows: tuple[int | None, ...]
     max_positions: int
 
+    @property
+    def spread(self) -> bool:
+        """Whether accelerate moves states and weights between devices on the way."""
+        return any(hasattr(layer, "_hf_hook") for layer in self.layers)
+
     def run(
         self,
         stream: TokenStream,
@@ -146,10 +151,16 @@ class Decoder:
         layers: range,
         masks: Mapping[int | None, Bool[Tensor, "batch 1 length keys"] | Float[Tensor, "batch 1 length keys"] | None],
         tap: Tap | None = None,
+        angles: tuple[Tensor, ...] | None = None,
     ) -> Float[Tensor, "batch length width"]:
-        """The stream's states after ``layers``; ``masks`` holds one mask per window size in use, to be added if it is float."""
+        """The stream's states after ``layers``.
+
+        Args:
+            masks: one per window size in use, to be added if it is float.
+            angles: the rotary embedding of the stream's positions, where somebody has worked it out already.
+        """
         hidden = stream.hidden
-        position_embeddings = self.rotary(hidden, stream.positions)
+        position_embeddings = self.rotary(hidden, stream.positions) if angles is None else angles
         for layer in layers:
             hidden = self.layers[layer](
                 hidden,
