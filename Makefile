@@ -4,6 +4,8 @@ PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 STAMP := .venv/.installed
 OLDEST := .venv-oldest
+# One process a core, each with one thread; a module's tests stay together, for they share their models.
+PYTEST := -q -n auto --maxprocesses 4 --dist loadscope
 
 .PHONY: demo test slow browser oldest check format reproduce overhead plots
 
@@ -11,7 +13,7 @@ demo: $(STAMP)
 	$(BIN)/stitch demo
 
 test: $(STAMP)
-	$(BIN)/pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(PYTEST)
 
 slow: $(STAMP)
 	$(BIN)/pytest -q -m 'slow and not gpu and not vllm and not browser' || [ $$? -eq 5 ]  # 5: there are no slow tests
@@ -20,7 +22,7 @@ browser: $(STAMP)
 	$(BIN)/pytest -q -m browser
 
 oldest: $(OLDEST)/.installed
-	$(OLDEST)/bin/pytest -q
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/pytest $(PYTEST)
 
 check: $(STAMP)
 	$(BIN)/ruff check

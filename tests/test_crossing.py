@@ -115,13 +115,19 @@ def test_views_take_turns_by_how_much_they_were_looked_at(seed, stress):
         assert floor(quota) <= n_coarse <= floor(quota) + 1 or n_coarse == 16
 
 
-def test_newlines_stay_with_their_rows_and_are_not_counted():
+def test_newlines_stay_with_their_rows_and_count():
     target = anyres(2, 2, 6)
     scores = carry(pointing_at(native(20, 20), REGIONS[0]), native(20, 20), target)
-    for n_keep in (0, 1, 7, 40, target.n_visual):
+    best = scores.argsort(descending=True, stable=True)
+    for n_keep in (0, 1, 2, 7, 40, target.n_visual):
         kept = keep(scores, target, n_keep)
         structural = target.structural_mask[kept]
-        assert int((~structural).sum()) == min(n_keep, int((~target.structural_mask).sum()))
+        n_chosen = int((~structural).sum())
+        assert set(kept[~structural].tolist()) == set(best[:n_chosen].tolist())
+        assert len(kept) <= max(n_keep, 2 * min(1, n_keep)) and n_chosen >= min(1, n_keep)
+        one_more = best[: n_chosen + 1]
+        more = n_chosen + 1 + int(target.closing(one_more).sum())
+        assert more > n_keep or len(kept) == target.n_visual
         assert set(kept[structural].tolist()) == set(target.closing(kept[~structural]).nonzero().squeeze(1).tolist())
     assert keep(scores, target, target.n_visual).tolist() == list(range(target.n_visual))
 

@@ -1,6 +1,6 @@
 """SGP: the small model's attention says what the large one keeps."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,13 +76,27 @@ class Guided(TokenScorer):
         scores = self.score(view)
         rows = zip(scores, view.layouts, view.present, strict=True)
         present = [there[~_unscored(row, layout)[there.cpu()].to(there.device)] for row, layout, there in rows]
-        chosen = self._choose(scores, view.layouts, n_keep, present)
-        if self.tile_budget or self.tile_mass < 1:
-            held = zip(scores, view.layouts, chosen.kept, present, strict=True)
-            allowed = [self._in_best_tiles(*row) for row in held]
-            chosen = self._choose(scores, view.layouts, n_keep, allowed)
-        ended = zip(view.layouts, chosen.kept, scores, view.present, strict=True)
-        return Reduction(tuple(_with_row_ends(*row) for row in ended))
+
+        def kept(room: Sequence[int]) -> list[Int[Tensor, " _n_all"]]:
+            chosen = self._within_tiles(scores, view.layouts, room, present)
+            ended = zip(view.layouts, chosen.kept, scores, view.present, strict=True)
+            return [_with_row_ends(*row) for row in ended]
+
+        return Reduction(tuple(kept(_most_that_fit(kept, n_keep))))
+
+    def _within_tiles(
+        self,
+        scores: Sequence[Float[Tensor, " _n_visual"]],
+        layouts: Sequence[VisualLayout],
+        n_keep: Sequence[int],
+        present: Sequence[Int[Tensor, " _n_present"]],
+    ) -> Reduction:
+        """What is chosen of those ``present``, from as few tiles as the options ask for."""
+        chosen = self._choose(scores, layouts, n_keep, present)
+        if not self.tile_budget and self.tile_mass == 1:
+            return chosen
+        held = zip(scores, layouts, chosen.kept, present, strict=True)
+        return self._choose(scores, layouts, n_keep, [self._in_best_tiles(*row) for row in held])
 
     def _choose(
         self,
@@ -135,6 +149,19 @@ class Guided(TokenScorer):
         if not self.smooth:
             return view.guide
         return [_smoothed(scores, layout) for scores, layout in zip(view.guide, view.layouts, strict=True)]
+
+
+def _most_that_fit(kept: Callable[[Sequence[int]], Sequence[Tensor]], n_keep: Sequence[int]) -> list[int]:
+    """Per row the most tokens, one at least, that with what comes along are no more than ``n_keep``; found by halving."""
+    low, high, middle = [min(1, n) for n in n_keep], list(n_keep), list(n_keep)
+    while any(one < other for one, other in zip(low, high, strict=True)):
+        fits = [len(row) <= n for row, n in zip(kept(middle), n_keep, strict=True)]
+        low = [mid if fit else one for one, mid, fit in zip(low, middle, fits, strict=True)]
+        high = [
+            other if fit else max(one, mid - 1) for one, other, mid, fit in zip(low, high, middle, fits, strict=True)
+        ]
+        middle = [(one + other + 1) // 2 for one, other in zip(low, high, strict=True)]
+    return low
 
 
 def _unscored(scores: Float[Tensor, " n_visual"], layout: VisualLayout) -> Bool[Tensor, " n_visual"]:
