@@ -31,7 +31,7 @@ def large_answers(
     answers = []
     for row, (layout, n_visual) in enumerate(zip(inputs.layouts, inputs.n_unshrunk, strict=True)):
         text, kept = large.text(generated.tokens[row]), tuple(prefilled.kept[row].tolist())
-        per_layer = prefilled.kept_per_layer(row)
+        per_layer, present = prefilled.kept_per_layer(row), prefilled.prompt.present[row]
         trace = Trace(
             seconds=seconds,
             n_visual=n_visual,
@@ -42,7 +42,8 @@ def large_answers(
             kept=kept,
             layout=layout,
             n_tiles=layout.n_tiles,
-            n_tiles_encoded=layout.n_tiles_shown(prefilled.prompt.present[row]),
+            n_tiles_encoded=layout.n_tiles_shown(present),
+            encoded_share=large.vlm.family.encoded_share(layout, present),
             n_proposed=len(prefilled.proposed[row]),
             n_accepted=generated.n_accepted[row],
         )

@@ -100,8 +100,9 @@ class Engine:
         """Per row the visual tokens that will come out of the vision encoder; None where nothing is foreseen, for all of them."""
         if plan is None or plan.foreseen is None:
             return None
-        rows = zip(inputs.layouts, plan.foreseen.kept, strict=True)
-        return [self.vlm.family.encoded_with(layout, kept) for layout, kept in rows]
+        family, rows = self.vlm.family, zip(inputs.layouts, plan.foreseen.kept, strict=True)
+        around = family.encoded_around if plan.reducer.crops else family.encoded_with
+        return [around(layout, kept) for layout, kept in rows]
 
     @torch.inference_mode()
     def prefill(

@@ -16,7 +16,7 @@ from stitchvlm import Sampling, Stitch, verify
 from stitchvlm.engine import Engine
 from stitchvlm.families import check_checkpoint, load_vlm
 from stitchvlm.families.base import CutPictures
-from stitchvlm.families.qwen_vl import shrink_grid
+from stitchvlm.families.tiles import shrink_grid
 from stitchvlm.methods import Guided, make_method
 from stitchvlm.passes import Plan
 from stitchvlm.proposals import proposals
@@ -254,6 +254,37 @@ def test_pictures_none_of_whose_tokens_stay_are_not_encoded(engine, monkeypatch)
     part = engine.prefill(engine.embed(inputs, plan=foreseen), foreseen)
     assert grids == [[[1, 4, 8], [1, 10, 4], [1, 6, 10]], [[1, 10, 4], [1, 6, 10]]]
     torch.testing.assert_close(part.logits, whole.logits, rtol=1e-4, atol=1e-5)
+
+
+def test_a_crop_is_encoded_as_if_it_had_been_cut_out_and_keeps_its_positions(engine):
+    """Of 6 x 8 tokens those at (1, 2) and (3, 6) stay: rows 1 to 3 and columns 2 to 6 are seen, against the cut picture itself."""
+    side, image = 14, picture(8 * 14, 6 * 14)
+    inputs = engine.prepare([Question("What is it?", (image,)), Question("and this?", (picture(28, 28, 3), image))])
+    layout, other = inputs.layouts
+    assert layout.n_visual == 48
+    kept = torch.tensor([8 + 2, 24 + 6])
+    around = engine.vlm.family.encoded_around(layout, kept)
+    assert around.tolist() == [8 * row + column for row in (1, 2, 3) for column in range(2, 7)]
+    assert engine.vlm.family.encoded_share(layout, around) == 15 / 48
+    cut = engine.prepare([Question("What is it?", (image.crop((2 * side, side, 7 * side, 4 * side)),))])
+    expected = engine.vlm.family.encode(engine.vlm, cut)
+    second = engine.vlm.family.encoded_around(other, 4 + kept)
+    assert second.tolist() == (4 + around).tolist()
+    found = engine.vlm.family.encode(engine.vlm, inputs, [around, second])
+    torch.testing.assert_close(found, torch.cat([expected, expected]), rtol=1e-4, atol=1e-5)
+    scores = torch.zeros(48).index_fill(0, kept, 1.0)
+    plan = engine.foresee(Plan(Schedule.single(2 / 48, 0), Guided(crop=True), [scores]), [layout])
+    one = engine.prepare([Question("What is it?", (image,))])
+    whole, part = engine.embed(one), engine.embed(one, plan=plan)
+    places = [
+        place
+        for place in range(layout.n_tokens)
+        if place not in set(layout.index.tolist()) - set(layout.index[around].tolist())
+    ]
+    assert torch.equal(part.stream.positions[..., 0, :], whole.stream.positions[..., 0, places])
+    assert torch.equal(part.next_position, whole.next_position)
+    prefilled = engine.prefill(part, plan)
+    assert prefilled.kept[0].tolist() == kept.tolist() and len(engine.decode(prefilled, Sampling(4)).tokens[0]) == 4
 
 
 def test_a_verified_proposal_changes_no_token(engine):

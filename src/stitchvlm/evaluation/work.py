@@ -67,8 +67,7 @@ def large_work(large: ModelWork, trace: Trace, decoded: Sequence[int]) -> dict[s
     Args:
         decoded: tokens of every decode, the answer's last; those before it were for a map of its own.
     """
-    seen = trace.n_tiles_encoded / trace.n_tiles if trace.n_tiles else 1.0
-    work = {"large_encode": large.encode(seen)}
+    work = {"large_encode": large.encode(trace.encoded_share)}
     for n_answer in decoded[:-1]:
         work["large_own_map"] = large.prefill() + large.decode(n_answer)
     return work | {

@@ -239,6 +239,14 @@ class Family(ABC):
         """
         return torch.arange(layout.n_visual)
 
+    def encoded_around(self, layout: VisualLayout, wanted: Int[Tensor, " _n_wanted"]) -> Int[Tensor, " _n_present"]:
+        """As :meth:`encoded_with`, where a part of a picture may be encoded as if it had been cut out; ascending."""
+        return self.encoded_with(layout, wanted)
+
+    def encoded_share(self, layout: VisualLayout, present: Int[Tensor, " _n_present"]) -> float:
+        """The share of the vision encoder's work that the ``present`` tokens take; 1 without pictures."""
+        return layout.n_tiles_shown(present) / layout.n_tiles if layout.n_tiles else 1.0
+
     def encode_and_show(
         self, vlm: VLM, inputs: Inputs
     ) -> tuple[Float[Tensor, "n_visual width"], tuple[VisionEvidence, ...]]:

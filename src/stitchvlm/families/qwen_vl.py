@@ -1,6 +1,5 @@
 """Qwen-VL: pictures at about their own size, one grid of visual tokens each, and positions in time, height and width."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_res
 from stitchvlm.families.base import VLM, CutPictures, Family, Inputs, Prompt, assemble_prompt
 from stitchvlm.families.chat import chat_ids, chat_pieces
 from stitchvlm.families.checkpoint import load_weights, read_json, stop_token_ids, tap_language_model
-from stitchvlm.families.tiles import tiles_of
+from stitchvlm.families.tiles import grid_layout, shrink_grid
 from stitchvlm.layout import VisualLayout
 from stitchvlm.records import Question
 from stitchvlm.schedule import Shrink
@@ -78,8 +77,7 @@ class QwenVL(Family):
     def encode(
         self, vlm: VLM, inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]] | None = None
     ) -> Float[Tensor, "n_present width"]:
-        seen = tiles_of(inputs.layouts, present).tolist()
-        pictures = [picture for picture, is_seen in zip(inputs.tiles, seen, strict=True) if is_seen]
+        pictures = _seen(vlm, inputs, present)
         if not pictures:
             return torch.empty(0, vlm.model.config.text_config.hidden_size, dtype=vlm.model.dtype, device=vlm.device)
         patches = torch.cat([_patches(vlm, picture) for picture in pictures]).to(vlm.device, vlm.model.dtype)
@@ -88,6 +86,19 @@ class QwenVL(Family):
 
     def encoded_with(self, layout: VisualLayout, wanted: Int[Tensor, " _n_wanted"]) -> Int[Tensor, " _n_present"]:
         return layout.whole_tiles(wanted)
+
+    def encoded_around(self, layout: VisualLayout, wanted: Int[Tensor, " _n_wanted"]) -> Int[Tensor, " _n_present"]:
+        box, around = layout.box, torch.zeros(layout.n_visual, dtype=torch.bool)
+        centre = (box[:, :2] + box[:, 2:]) / 2
+        for number in layout.image[wanted.cpu()].unique():
+            own = layout.image == number
+            some = box[wanted.cpu()][own[wanted.cpu()]]
+            inside = (centre > some[:, :2].amin(0)) & (centre < some[:, 2:].amax(0))
+            around |= own & inside.all(1)
+        return around.nonzero().squeeze(1)
+
+    def encoded_share(self, layout: VisualLayout, present: Int[Tensor, " _n_present"]) -> float:
+        return len(present) / layout.n_visual if layout.n_visual else 1.0
 
     def embed(
         self,
@@ -124,16 +135,6 @@ class QwenVL(Family):
         return {"input_ids": token_ids, "mm_token_type_ids": (token_ids == vlm.placeholder_id).int(), **pictures}
 
 
-def shrink_grid(grid: tuple[int, int], to: Shrink) -> tuple[int, int]:
-    """The (rows, columns) with the asked share of a grid's tokens that distort the picture least; one token is the least."""
-    rows, columns = grid
-    wanted = max(1.0, to.share * rows * columns)
-    whole = math.ceil if to.larger else math.floor
-    smaller = [(some, min(columns, whole(wanted / some))) for some in range(1, rows + 1) if to.larger or some <= wanted]
-    met = [one for one in smaller if not to.larger or one[0] * one[1] >= wanted]
-    return min(met, key=lambda one: abs(math.log(one[0] * columns / (one[1] * rows))))
-
-
 def _prepare_one(
     vlm: VLM, question: Question, max_tiles: int | None, to: Shrink | None, already: CutPictures
 ) -> Inputs:
@@ -152,7 +153,7 @@ def _prepare_one(
     return Inputs(
         token_ids=(ids,),
         tiles=tuple(_picture(vlm, image, grid, already) for image, grid in zip(question.images, grids, strict=True)),
-        layouts=(_layout(index, grids, tuple(image.size for image in question.images), len(ids)),),
+        layouts=(grid_layout(index, grids, tuple(image.size for image in question.images), len(ids)),),
         n_unshrunk=(sum(rows * columns for rows, columns in unshrunk),),
     )
 
@@ -188,6 +189,26 @@ def _picture(vlm: VLM, image: Image, grid: tuple[int, int], already: CutPictures
     return already[key]
 
 
+def _seen(
+    vlm: VLM, inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]] | None
+) -> list[Float[Tensor, "1 3 _height _width"]]:
+    """What the vision encoder has to see of every picture for tokens to be present: the rectangle that they make, if any."""
+    if present is None:
+        return list(inputs.tiles)
+    side, pictures, seen = _token_side(vlm), iter(inputs.tiles), []
+    for layout, there in zip(inputs.layouts, present, strict=True):
+        for number in range(len(layout.image_sizes)):
+            picture, first = next(pictures), int((layout.image < number).sum())
+            own = there[layout.image[there] == number] - first
+            if len(own):
+                columns = picture.shape[3] // side
+                (top, bottom), (left, right) = (
+                    (int(at.min()), int(at.max()) + 1) for at in (own // columns, own % columns)
+                )
+                seen.append(picture[:, :, side * top : side * bottom, side * left : side * right])
+    return seen
+
+
 def _patches(vlm: VLM, picture: Float[Tensor, "1 3 height width"]) -> Float[Tensor, "n_patches n_values"]:
     """A picture in patches: those of one visual token side by side, each as often as the encoder sees moments at once."""
     processor = vlm.image_processor
@@ -217,20 +238,6 @@ def _positions(vlm: VLM, inputs: Inputs) -> Int[Tensor, "3 batch longest"]:
     ]
     longest = max(row.shape[1] for row in rows)
     return torch.stack([nn.functional.pad(row, (0, longest - row.shape[1])) for row in rows], dim=1)
-
-
-def _layout(
-    index: Tensor, grids: Sequence[tuple[int, int]], sizes: tuple[tuple[int, int], ...], n_tokens: int
-) -> VisualLayout:
-    """Pictures that are one grid of (rows, columns) tokens each, row by row."""
-    boxes = [torch.empty(0, 4)]
-    for rows, columns in grids:
-        top, left = torch.meshgrid(torch.arange(rows) / rows, torch.arange(columns) / columns, indexing="ij")
-        boxes.append(torch.stack([left, top, left + 1 / columns, top + 1 / rows], dim=-1).flatten(0, 1))
-    counts = torch.tensor([rows * columns for rows, columns in grids], dtype=torch.long)
-    image = torch.arange(len(grids)).repeat_interleave(counts)
-    nowhere = torch.zeros(len(image), dtype=torch.bool)
-    return VisualLayout(n_tokens, index, image, torch.zeros_like(image), torch.cat(boxes), nowhere, nowhere, sizes)
 
 
 def _token_side(vlm: VLM) -> int:

@@ -1,5 +1,6 @@
 """Pictures cut into equal square tiles with a thumbnail: how many visual tokens that makes and where they sit."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -123,3 +124,27 @@ def portions(
     if device.type != "cpu" or not len(tiles):
         return [tiles] if len(tiles) else []
     return tiles.split(max(1, PATCHES_AT_ONCE // n_patches))
+
+
+def shrink_grid(grid: tuple[int, int], to: Shrink) -> tuple[int, int]:
+    """The (rows, columns) with the asked share of a grid's tokens that distort the picture least; one token is the least."""
+    rows, columns = grid
+    wanted = max(1.0, to.share * rows * columns)
+    whole = math.ceil if to.larger else math.floor
+    smaller = [(some, min(columns, whole(wanted / some))) for some in range(1, rows + 1) if to.larger or some <= wanted]
+    met = [one for one in smaller if not to.larger or one[0] * one[1] >= wanted]
+    return min(met, key=lambda one: abs(math.log(one[0] * columns / (one[1] * rows))))
+
+
+def grid_layout(
+    index: Tensor, grids: Sequence[tuple[int, int]], sizes: tuple[tuple[int, int], ...], n_tokens: int
+) -> VisualLayout:
+    """Pictures that are one grid of (rows, columns) tokens each, row by row."""
+    boxes = [torch.empty(0, 4)]
+    for rows, columns in grids:
+        top, left = torch.meshgrid(torch.arange(rows) / rows, torch.arange(columns) / columns, indexing="ij")
+        boxes.append(torch.stack([left, top, left + 1 / columns, top + 1 / rows], dim=-1).flatten(0, 1))
+    counts = torch.tensor([rows * columns for rows, columns in grids], dtype=torch.long)
+    image = torch.arange(len(grids)).repeat_interleave(counts)
+    nowhere = torch.zeros(len(image), dtype=torch.bool)
+    return VisualLayout(n_tokens, index, image, torch.zeros_like(image), torch.cat(boxes), nowhere, nowhere, sizes)

@@ -155,6 +155,14 @@ class TokenReducer(Method):
         """
         return False
 
+    @property
+    def crops(self) -> bool:
+        """Whether of a picture that the model does not cut only the part around what stays is encoded, as if cut out of it.
+
+        That is not the same: what stays is then encoded without what surrounds it.
+        """
+        return False
+
     @abstractmethod
     def reduce(self, view: ReductionView, n_keep: Sequence[int]) -> Reduction:
         """Decide which visual tokens of every row stay, ``n_keep[row]`` of them."""

@@ -29,6 +29,8 @@ class Guided(TokenScorer):
             otherwise, so that a tile with a few stray tokens need not be encoded. 1 is no limit.
         skip_tiles: leave tiles none of whose tokens stay out from the first layer on, so that they need not be encoded. Where
             tokens leave before layer 0 it changes nothing and is done anyway.
+        crop: of a picture that the model sees whole, encode only the rectangle around what stays, as if it had been cut out. Tokens
+            outside are then in no layer at all, as with ``skip_tiles``; what stays is encoded without what surrounds it.
         smooth: give every token the mean of its neighbours' scores and its own, within its tile.
         layers, rows, heads, layer_weights, sinks: the form of the map, see :class:`~stitchvlm.maps.MapForm`.
 
@@ -45,6 +47,7 @@ class Guided(TokenScorer):
     tile_budget: int = 0
     tile_mass: float = 1.0
     skip_tiles: bool = False
+    crop: bool = False
     smooth: bool = False
     layers: Literal["all", "first", "last"] = "all"
     rows: Rows = "both"
@@ -70,7 +73,11 @@ class Guided(TokenScorer):
 
     @property
     def skips_tiles(self) -> bool:
-        return self.skip_tiles
+        return self.skip_tiles or self.crop
+
+    @property
+    def crops(self) -> bool:
+        return self.crop
 
     def reduce(self, view: ReductionView, n_keep: Sequence[int]) -> Reduction:
         scores = self.score(view)
