@@ -86,7 +86,6 @@ def _told(rows: Records, plain: Records) -> dict[str, Any]:
         )
         if proposed
         else None,
-        "seconds": _mean(record["seconds"]["total"] for record in rows),
     }
 
 

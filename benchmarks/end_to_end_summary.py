@@ -154,7 +154,7 @@ def bars(rows: dict[str, Rounds], way: str = BOTH) -> dict[str, Any]:
         name: {
             "at_least": BARS[name],
             "reached": ratio,
-            "met": ratio and (ratio["median"] > BARS[name] if BARS[name] == 1 else ratio["median"] >= BARS[name]),
+            "met": ratio and (ratio["min"] > BARS[name] if BARS[name] == 1 else ratio["median"] >= BARS[name]),
         }
         for name, ratio in reached.items()
     }

@@ -115,19 +115,25 @@ def test_views_take_turns_by_how_much_they_were_looked_at(seed, stress):
         assert floor(quota) <= n_coarse <= floor(quota) + 1 or n_coarse == 16
 
 
-def test_newlines_stay_with_their_rows_and_count():
+@pytest.mark.parametrize("grid", [(3, 1), (5, 1), (3, 3), (3, 2)])
+@pytest.mark.parametrize("source", ["one tile", "native"])
+def test_noise_in_the_last_digits_does_not_choose(grid, source):
+    source, target = KINDS[source], tiles(*grid, 4)
+    scores = shared(source, REGIONS[0]) + 0.01 * noise(source.n_visual)
+    for seed in range(5):
+        noisy = scores * (1 + 3e-7 * (2 * noise(source.n_visual, seed) - 1))
+        orders = [carry(one, source, target).argsort(descending=True, stable=True) for one in (scores, noisy)]
+        for n_keep in range(1, target.n_visual):
+            assert set(orders[0][:n_keep].tolist()) == set(orders[1][:n_keep].tolist()), (seed, n_keep)
+
+
+def test_newlines_stay_with_their_rows_and_are_not_counted():
     target = anyres(2, 2, 6)
     scores = carry(pointing_at(native(20, 20), REGIONS[0]), native(20, 20), target)
-    best = scores.argsort(descending=True, stable=True)
-    for n_keep in (0, 1, 2, 7, 40, target.n_visual):
+    for n_keep in (0, 1, 7, 40, target.n_visual):
         kept = keep(scores, target, n_keep)
         structural = target.structural_mask[kept]
-        n_chosen = int((~structural).sum())
-        assert set(kept[~structural].tolist()) == set(best[:n_chosen].tolist())
-        assert len(kept) <= max(n_keep, 2 * min(1, n_keep)) and n_chosen >= min(1, n_keep)
-        one_more = best[: n_chosen + 1]
-        more = n_chosen + 1 + int(target.closing(one_more).sum())
-        assert more > n_keep or len(kept) == target.n_visual
+        assert int((~structural).sum()) == min(n_keep, int((~target.structural_mask).sum()))
         assert set(kept[structural].tolist()) == set(target.closing(kept[~structural]).nonzero().squeeze(1).tolist())
     assert keep(scores, target, target.n_visual).tolist() == list(range(target.n_visual))
 
@@ -165,6 +171,5 @@ def test_keeping_by_mass_holds_that_share_of_a_carried_map():
         scores = carry(shared(source, region), source, target)
         n_keep = MassKeep(0.9).count(scores)
         kept = keep(scores, target, n_keep)
-        least = 0.8 if target.structural_mask.any() else 0.9  # newlines that come along take places of scored tokens
-        assert least <= float(scores[kept].sum() / scores.sum()) <= 0.92
+        assert 0.9 <= float(scores[kept].sum() / scores.sum()) <= 0.92
         assert n_keep < 0.06 * target.n_visual and covered(target, kept, region) > 0.85

@@ -6,6 +6,8 @@ from torch import Tensor
 from stitchvlm.layout import VisualLayout
 from stitchvlm.shapes import Bool, Float
 
+_LEAST_SHARE = 1e-4
+
 
 def carry(scores: Float[Tensor, " n_visual"], source: VisualLayout, target: VisualLayout) -> Float[Tensor, " n_target"]:
     """Scores by which tokens of another layout can be chosen as the source's own are; the same ones where the layouts match.
@@ -33,14 +35,17 @@ def carry(scores: Float[Tensor, " n_visual"], source: VisualLayout, target: Visu
 def _in_turns(means: Float[Tensor, " n"], coarse_mask: Bool[Tensor, " n"]) -> Float[Tensor, " n"]:
     """The same numbers in other places: descending within each view as before, and both views taking turns.
 
-    The k-th of a view has its turn at (k - 1/2) / sum, which is Webster's rule for dividing seats by shares: it splits any number
-    of first turns as evenly as whole tokens can be.
+    The k-th of a view has its turn at (k - 1/2) / share, which is Webster's rule for dividing seats by shares: it splits any number
+    of first turns as evenly as whole tokens can be. The shares are rounded, since equal turns are common, and noise in the
+    last digits should not choose between them.
     """
-    turn = torch.full_like(means, torch.inf)
-    for view in (coarse_mask, ~coarse_mask):
+    turn = torch.full_like(means, torch.inf, dtype=torch.double)
+    share = round(float(means[coarse_mask].double().sum() / means.double().sum().clamp(min=1e-30)), 4)
+    share = min(max(share, _LEAST_SHARE), 1 - _LEAST_SHARE)
+    for view, of_all in ((coarse_mask, share), (~coarse_mask, 1 - share)):
         own = view & (means > 0)
         place = means[own].argsort(descending=True, stable=True).argsort()
-        turn[own] = (place + 0.5) / means[own].sum()
+        turn[own] = (place.double() + 0.5) / of_all
     dealt = torch.empty_like(means)
     dealt[turn.argsort(stable=True)] = means.sort(descending=True).values
     return dealt

@@ -224,7 +224,7 @@ class DecodeGraphs:
             return None
 
     def _step(self, capture: Capture, shape: StepShape, prefilled: Prefilled) -> DecodeStep:
-        key = (shape, *(weight.data_ptr() for weight in self._decoder.layers.parameters()))
+        key = (shape, *(weight.data_ptr() for part in self._decoder.parts for weight in part.parameters()))
         step = self._steps.pop(key, None)
         if step is None:
             while len(self._steps) >= KEPT:

@@ -102,7 +102,7 @@ def inspect_checkpoint(
     kept = [layout.n_visual] * n_layers
     for start, n_keep in steps:
         kept[start:] = [n_keep] * (n_layers - start)
-    shows = ~layout.structural_mask & (layout.box[:, 2:] > layout.box[:, :2]).all(1)
+    shows = ~layout.structural_mask & layout.shows_mask
     coarse = shows & layout.coarse_mask
     return Inspection(
         checkpoint=source,

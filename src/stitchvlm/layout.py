@@ -128,6 +128,6 @@ class VisualLayout:
 
     def _views(self, number: int) -> tuple[Int[Tensor, " _n_fine"], Int[Tensor, " _n_coarse"]]:
         """Ordinals of one picture's tokens that show a part of it: those in detail, and those of the overview."""
-        shows = (self.image == number) & ~self.structural_mask & (self.box[:, 2:] > self.box[:, :2]).all(1)
+        shows = (self.image == number) & ~self.structural_mask & self.shows_mask
         fine, coarse = ((shows & of).nonzero().squeeze(1) for of in (~self.coarse_mask, self.coarse_mask))
         return fine, coarse

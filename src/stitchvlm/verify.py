@@ -156,6 +156,8 @@ def _tokens(engine: Engine, prompt: Prompt) -> tuple[bool, str]:
 def _guide_map(engine: Engine, prompt: Prompt) -> tuple[bool, str]:
     guide = run_guide(engine, prompt, Sampling(_N_ANSWER)).drafts[0]
     layout, model = prompt.layouts[0], engine.vlm.model
+    if engine.vlm.placeholder_id in guide.tokens:
+        return True, "its answer names a picture, which transformers' forward does not take: not compared"
     answer = torch.tensor([guide.tokens[:-1]], dtype=torch.long, device=prompt.token_ids.device)
     ids = torch.cat([prompt.token_ids, answer], dim=1)
     tapped = model.config.text_config._attn_implementation

@@ -140,6 +140,11 @@ class Decoder:
     max_positions: int
 
     @property
+    def parts(self) -> tuple[nn.Module, ...]:
+        """All that has weights."""
+        return self.layers, self.embedding, self.norm, self.head
+
+    @property
     def spread(self) -> bool:
         """Whether accelerate moves states and weights between devices on the way."""
         return any(hasattr(layer, "_hf_hook") for layer in self.layers)
@@ -244,7 +249,7 @@ class Family(ABC):
         return self.encoded_with(layout, wanted)
 
     def encoded_share(self, layout: VisualLayout, present: Int[Tensor, " _n_present"]) -> float:
-        """The share of the vision encoder's work that the ``present`` tokens take; 1 without pictures."""
+        """The share of the vision encoder's work that the ``present`` tokens take, its tiles being alike; 1 without pictures."""
         return layout.n_tiles_shown(present) / layout.n_tiles if layout.n_tiles else 1.0
 
     def encode_and_show(

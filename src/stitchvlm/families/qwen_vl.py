@@ -98,6 +98,7 @@ class QwenVL(Family):
         return around.nonzero().squeeze(1)
 
     def encoded_share(self, layout: VisualLayout, present: Int[Tensor, " _n_present"]) -> float:
+        # By tokens, as if attention, which a picture's tokens pay to each other, grew evenly too: more than a part really takes.
         return len(present) / layout.n_visual if layout.n_visual else 1.0
 
     def embed(

@@ -1,4 +1,4 @@
-"""Pictures cut into equal square tiles with a thumbnail: how many visual tokens that makes and where they sit."""
+"""Pictures cut into equal square tiles with a thumbnail, or not at all: how many visual tokens that makes and where they sit."""
 
 import math
 from collections.abc import Sequence

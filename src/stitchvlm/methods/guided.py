@@ -1,6 +1,6 @@
 """SGP: the small model's attention says what the large one keeps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,9 @@ from stitchvlm.maps import Heads, LayerWeights, MapForm, Rows, Sinks
 from stitchvlm.methods.base import Evidence, ReductionView, TokenScorer
 from stitchvlm.reduction import Reduction
 from stitchvlm.shapes import Bool, Float, Int
+
+_ROWS_AT_ONCE = 512
+"""Of a picture that is one tile, so that not all pairs of its tokens are in memory."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +86,9 @@ class Guided(TokenScorer):
         scores = self.score(view)
         rows = zip(scores, view.layouts, view.present, strict=True)
         present = [there[~_unscored(row, layout)[there.cpu()].to(there.device)] for row, layout, there in rows]
-
-        def kept(room: Sequence[int]) -> list[Int[Tensor, " _n_all"]]:
-            chosen = self._within_tiles(scores, view.layouts, room, present)
-            ended = zip(view.layouts, chosen.kept, scores, view.present, strict=True)
-            return [_with_row_ends(*row) for row in ended]
-
-        return Reduction(tuple(kept(_most_that_fit(kept, n_keep))))
+        chosen = self._within_tiles(scores, view.layouts, n_keep, present)
+        ended = zip(view.layouts, chosen.kept, scores, view.present, strict=True)
+        return Reduction(tuple(_with_row_ends(*row) for row in ended))
 
     def _within_tiles(
         self,
@@ -158,19 +157,6 @@ class Guided(TokenScorer):
         return [_smoothed(scores, layout) for scores, layout in zip(view.guide, view.layouts, strict=True)]
 
 
-def _most_that_fit(kept: Callable[[Sequence[int]], Sequence[Tensor]], n_keep: Sequence[int]) -> list[int]:
-    """Per row the most tokens, one at least, that with what comes along are no more than ``n_keep``; found by halving."""
-    low, high, middle = [min(1, n) for n in n_keep], list(n_keep), list(n_keep)
-    while any(one < other for one, other in zip(low, high, strict=True)):
-        fits = [len(row) <= n for row, n in zip(kept(middle), n_keep, strict=True)]
-        low = [mid if fit else one for one, mid, fit in zip(low, middle, fits, strict=True)]
-        high = [
-            other if fit else max(one, mid - 1) for one, other, mid, fit in zip(low, high, middle, fits, strict=True)
-        ]
-        middle = [(one + other + 1) // 2 for one, other in zip(low, high, strict=True)]
-    return low
-
-
 def _unscored(scores: Float[Tensor, " n_visual"], layout: VisualLayout) -> Bool[Tensor, " n_visual"]:
     """The structural tokens that nobody has looked at, as in a map of another layout: there is nothing to choose them by."""
     return layout.structural_mask & (scores.cpu() == 0)
@@ -196,7 +182,8 @@ def _smoothed(scores: Float[Tensor, " n_visual"], layout: VisualLayout) -> Float
     for number in range(layout.n_tiles):
         own = ((tile == number) & shows).nonzero().squeeze(1)
         low, high = layout.box[own, :2], layout.box[own, 2:]
-        apart = torch.maximum(low[:, None], low[None]) - torch.minimum(high[:, None], high[None])
-        weight = (apart <= (high - low)[:, None] / 4).all(-1).to(scores)
-        smoothed[own] = weight @ scores[own] / weight.sum(1)
+        for some in torch.arange(len(own)).split(_ROWS_AT_ONCE):
+            apart = torch.maximum(low[some, None], low[None]) - torch.minimum(high[some, None], high[None])
+            weight = (apart <= (high - low)[some, None] / 4).all(-1).to(scores)
+            smoothed[own[some]] = weight @ scores[own] / weight.sum(1)
     return smoothed
