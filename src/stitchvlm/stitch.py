@@ -13,7 +13,7 @@ from stitchvlm.defaults import default_exit, fill_pair, within
 from stitchvlm.engine import Engine
 from stitchvlm.exits import ExitPolicy, parse_exit
 from stitchvlm.exits.bound import sampling_in_use, way_in_use
-from stitchvlm.families import check_checkpoint, load_vlm, text_layers, usable_device
+from stitchvlm.families import check_checkpoint, check_quantizable, load_vlm, text_layers, usable_device
 from stitchvlm.families.dtypes import parse_dtype
 from stitchvlm.guide import FirstQuery, GuidePass
 from stitchvlm.methods import LargeAlone, Method, TokenReducer, make_method
@@ -53,6 +53,7 @@ class Stitch:
         small_device: str | None = None,
         device_map: str | dict | None = None,
         dtype: torch.dtype | str | None = None,
+        quantize: str | None = None,
         lazy_large: bool = False,
         guide_tokens: int | None = None,
         first_query: FirstQuery = "text",
@@ -79,6 +80,8 @@ class Stitch:
             small_device: where the small one runs; None takes ``device``.
             device_map: accelerate's placement for the large model, instead of ``device``.
             dtype: such as ``torch.bfloat16`` or ``"bfloat16"``; None takes the checkpoints' own.
+            quantize: ``"int8"`` or ``"int4"`` for the large model's decoder layers in fewer bits, by bitsandbytes; the small model
+                and vision encoders stay as they are.
             lazy_large: load the large model only when it is first needed.
             guide_tokens: limit for the draft, below that of the answer.
             first_query: where the prompt rows of the guide map begin.
@@ -116,10 +119,11 @@ class Stitch:
         depth = text_layers(check_checkpoint(large, reducer))
         check_steps(reducer, schedule(depth), depth)
         check_checkpoint(small)
+        check_quantizable(large, quantize, device, device_map)
         way = partial(way_in_use, small, large, reducer, spell_keep(keep), layer, max_tiles)
-        policy = within(policy, lambda: way(dtype, guide_tokens, first_query) | sampling_in_use(sampling))
+        policy = within(policy, lambda: way(dtype, guide_tokens, first_query, quantize) | sampling_in_use(sampling))
         small_engine = cache(lambda: Engine(load_vlm(small, dtype, small_device or device)))
-        large_engine = cache(lambda: Engine(load_vlm(large, dtype, device, device_map)))
+        large_engine = cache(lambda: Engine(load_vlm(large, dtype, device, device_map, quantize)))
         cascade = Cascade(
             small_engine,
             large_engine,

@@ -51,6 +51,7 @@ def compare(
     small_device: options.SmallDevice = None,
     device_map: options.DeviceMap = None,
     dtype: options.Dtype = "auto",
+    quantize: options.Quantize = None,
     max_tiles: options.MaxTiles = None,
     max_new_tokens: options.MaxNewTokens = 64,
     seed: options.Seed = 0,
@@ -71,7 +72,14 @@ def compare(
 
     quieten()
     base = RunSettings(
-        small, large, dtype=dtype, max_tiles=max_tiles, max_new_tokens=max_new_tokens, seed=seed, exit="never"
+        small,
+        large,
+        dtype=dtype,
+        quantize=quantize,
+        max_tiles=max_tiles,
+        max_new_tokens=max_new_tokens,
+        seed=seed,
+        exit="never",
     )
     rows, left_out = within_reach(make_rows(base, _listed(methods), _listed(keep), _listed(exit)))
     devices = {"device": device, "small_device": small_device, "device_map": device_map}

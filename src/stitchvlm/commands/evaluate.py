@@ -58,6 +58,7 @@ def evaluate(
     small_device: options.SmallDevice = None,
     device_map: options.DeviceMap = None,
     dtype: options.Dtype = "auto",
+    quantize: options.Quantize = None,
     keep: options.Keep = "9%",
     layer: options.Layer = None,
     method: Annotated[
@@ -107,6 +108,7 @@ def evaluate(
         *(small, large, keep, layer, name, exit, dtype, max_tiles, max_new_tokens, seed),
         both=not no_both,
         options=method_options,
+        quantize=quantize,
     )
     settings.resolve()
     if unlabelled and against is not None:
@@ -189,7 +191,13 @@ def _other_results(path: Path, ours: "dict[str, Any]") -> list[dict]:
             f"{path} holds {settings.get('method')} on {settings.get('task')}, not {LARGE_ALONE} on {ours['task']}: "
             "name results of stitch eval --method large-alone on the same task"
         )
-    compared = ("dtype", "max_tiles", "max_new_tokens", *(("large",) if ours["method"] != SMALL_ALONE else ()))
+    compared = (
+        "dtype",
+        "quantize",
+        "max_tiles",
+        "max_new_tokens",
+        *(("large",) if ours["method"] != SMALL_ALONE else ()),
+    )
     for name in compared:
         if settings.get(name) != ours[name]:
             raise ValueError(

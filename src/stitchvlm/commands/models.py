@@ -1,17 +1,20 @@
 """``stitch models``: what can be given as ``--small`` and ``--large``."""
 
 import json
+import sys
 
 from stitchvlm.commands import options
 
 
 def models(as_json: options.Json = False, debug: options.Debug = False) -> None:
     """List the supported families with checkpoints of theirs, and pairs that go together."""
-    from stitchvlm.families import available_families
+    from stitchvlm.families import survey_families
     from stitchvlm.families.known import known_lines, known_pairs
     from stitchvlm.models import pair_path
 
-    families = available_families()
+    families, problems = survey_families()
+    for problem in problems:
+        print(f"stitch: {' '.join(problem.split())}", file=sys.stderr)
     lines, pairs = known_lines(families), known_pairs(families)
     embedded = {"small": str(pair_path("small")), "large": str(pair_path("large"))}
     if as_json:

@@ -32,6 +32,13 @@ Dtype = Annotated[
     str,
     typer.Option(rich_help_panel=MODELS, help="float32, float16, bfloat16, or auto for the checkpoints' own."),
 ]
+Quantize = Annotated[
+    Literal["int8", "int4"] | None,
+    typer.Option(
+        rich_help_panel=MODELS,
+        help="Hold the large model's decoder in 8 or 4 bits, with bitsandbytes; the rest and the small model stay as they are.",
+    ),
+]
 LazyLarge = Annotated[
     bool,
     typer.Option("--lazy-large", rich_help_panel=MODELS, help="Load the large model only when it is first needed."),

@@ -9,7 +9,7 @@ from stitchvlm.evaluation.target import Target
 from stitchvlm.exits.bound import dtype_name
 from stitchvlm.methods import LargeAlone
 
-_CONDITIONS = ("task", "max_tiles", "max_new_tokens", "dtype")
+_CONDITIONS = ("task", "max_tiles", "max_new_tokens", "dtype", "quantize")
 """What no way of answering chooses: with others it was another measurement."""
 
 

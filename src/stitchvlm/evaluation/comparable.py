@@ -5,7 +5,7 @@ from typing import Any
 
 from stitchvlm.errors import DataError
 
-SAME = ("small", "large", "dtype", "max_tiles", "max_new_tokens", "seed")
+SAME = ("small", "large", "dtype", "quantize", "max_tiles", "max_new_tokens", "seed")
 """Settings that rows of one table share: those that decide what is answered and are no part of the way of answering."""
 _PLACE = ("cpu", "gpu", "threads", "system", "torch", "transformers", "stitchvlm", "commit")
 """What of a run's surroundings seconds, and now and then answers, depend on."""

@@ -59,4 +59,4 @@ class FlopCount:
 
 
 def _linear_weights(module: nn.Module) -> int:
-    return sum(part.weight.numel() for part in module.modules() if isinstance(part, nn.Linear))
+    return sum(part.in_features * part.out_features for part in module.modules() if isinstance(part, nn.Linear))

@@ -30,6 +30,7 @@ class RunSettings:
         both: also ask the model that was spared.
         reuse_drafts: let the large model verify the draft where the row has one.
         options: of the method, by the names of its fields.
+        quantize: ``int8`` or ``int4`` where the large model's weights are quantized.
     """
 
     small: str | None = None
@@ -45,6 +46,7 @@ class RunSettings:
     both: bool = True
     reuse_drafts: bool = True
     options: dict[str, Any] = field(default_factory=dict)
+    quantize: str | None = None
 
     @property
     def label(self) -> str:
@@ -124,7 +126,7 @@ class RunSettings:
     def _in_use(self) -> dict[str, Any]:
         """What a fitted exit must have been fitted for; of resolved settings."""
         way = (str(self.small), str(self.large), self.way(), spell_keep(self.keep), self.layer, self.max_tiles)
-        return way_in_use(*way, self.dtype) | sampling_in_use(Sampling(self.max_new_tokens))
+        return way_in_use(*way, self.dtype, quantize=self.quantize) | sampling_in_use(Sampling(self.max_new_tokens))
 
     def _models(self) -> dict[str, str]:
         return {"small": fingerprint(str(self.small)), "large": fingerprint(str(self.large))}

@@ -67,6 +67,7 @@ class Study:
             small_device=small_device,
             device_map=device_map,
             dtype=first.dtype,
+            quantize=first.quantize,
             lazy_large=True,
             max_tiles=first.max_tiles,
             sampling=self.sampling,

@@ -13,12 +13,24 @@ from stitchvlm.methods import Method, make_method
 from stitchvlm.methods.options import options_of
 from stitchvlm.sampling import Sampling
 
-_WAY = ("small", "large", "method", "options", "keep", "layer", "max_tiles", "guide_tokens", "first_query", "dtype")
+_WAY = (
+    "small",
+    "large",
+    "method",
+    "options",
+    "keep",
+    "layer",
+    "max_tiles",
+    "guide_tokens",
+    "first_query",
+    "dtype",
+    "quantize",
+)
 BOUND = (*_WAY, "max_new_tokens", "min_new_tokens", "temperature")
 """With another value of one of these a fitted threshold promises nothing."""
 
-_NEVER_RECORDED = {"guide_tokens": None, "first_query": "text", "min_new_tokens": None, "temperature": 0.0}
-"""What every recorded run answers with, so that its settings do not name it."""
+_UNNAMED = {"guide_tokens": None, "first_query": "text", "min_new_tokens": None, "temperature": 0.0, "quantize": None}
+"""What a recorded run answers with where its settings do not name it."""
 
 
 def way_in_use(
@@ -31,6 +43,7 @@ def way_in_use(
     dtype: torch.dtype | str | None,
     guide_tokens: int | None = None,
     first_query: FirstQuery = "text",
+    quantize: str | None = None,
 ) -> dict[str, Any]:
     """The settings of a pair of checkpoints in use, as :func:`difference` compares them; models by their weights."""
     return {
@@ -44,6 +57,7 @@ def way_in_use(
         "guide_tokens": guide_tokens,
         "first_query": first_query,
         "dtype": dtype_name(dtype),
+        "quantize": quantize,
         "own_dtypes": tuple(own_dtype(check_checkpoint(source)) for source in (small, large)),
     }
 
@@ -63,7 +77,7 @@ def difference(fitted: Mapping[str, Any], used: Mapping[str, Any]) -> str | None
         fitted: settings of a recorded run; options that it does not name have their defaults.
         used: from :func:`way_in_use`, :func:`sampling_in_use`, or both.
     """
-    fitted = _NEVER_RECORDED | ({"options": {}} if "method" in fitted else {}) | dict(fitted)
+    fitted = _UNNAMED | ({"options": {}} if "method" in fitted else {}) | dict(fitted)
     for name in BOUND:
         if name not in fitted or name not in used:
             continue

@@ -4,18 +4,21 @@ To add one, write a subclass of :class:`Family` and name it in ``_BUILT_IN``. A 
 the entry point group ``stitchvlm.families``.
 """
 
-from importlib.metadata import entry_points
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from stitchvlm.errors import DataError
+from stitchvlm.families import plugins
 from stitchvlm.families.base import VLM, Decoder, Family, Inputs, Prompt
 from stitchvlm.families.checkpoint import checkpoint_folder, read_json
 from stitchvlm.families.internvl import InternVL
 from stitchvlm.families.llava_onevision import LlavaOnevision
+from stitchvlm.families.quantize import check_place, check_quantize, quantizer
 from stitchvlm.families.qwen_vl import QwenVL
 from stitchvlm.methods import Evidence, Method
 
@@ -23,12 +26,29 @@ _BUILT_IN: tuple[type[Family], ...] = (InternVL, QwenVL, LlavaOnevision)
 
 
 def available_families() -> list[Family]:
-    """Every family, those of other installed packages included."""
-    return [family() for family in _BUILT_IN] + [entry.load()() for entry in entry_points(group="stitchvlm.families")]
+    """Every family, those of other installed packages included; what cannot be used of theirs is warned of and left out."""
+    usable, problems = survey_families()
+    for problem in problems:
+        warnings.warn(problem, stacklevel=2)
+    return usable
+
+
+def survey_families() -> tuple[list[Family], list[str]]:
+    """Every family that can be used, the built-in ones first, and one sentence on each of another package that cannot."""
+    usable, problems = plugins.survey()
+    return [*_built_in(), *usable], problems
+
+
+def _built_in() -> list[Family]:
+    return [family() for family in _BUILT_IN]
 
 
 def load_vlm(
-    source: str, dtype: torch.dtype | None = None, device: str | None = None, device_map: str | dict | None = None
+    source: str,
+    dtype: torch.dtype | None = None,
+    device: str | None = None,
+    device_map: str | dict | None = None,
+    quantize: str | None = None,
 ) -> VLM:
     """Load a checkpoint from a folder or a hub id.
 
@@ -36,14 +56,20 @@ def load_vlm(
         dtype: None takes the checkpoint's own.
         device: where the whole model goes; None takes CUDA if there is any, else the CPU.
         device_map: accelerate's placement of parts instead of ``device``.
+        quantize: ``"int8"`` or ``"int4"`` for weights in fewer bits.
 
     Raises:
-        ValueError: if the checkpoint is missing or of no supported family, or the device is absent.
+        ValueError: if the checkpoint is missing or of no supported family, the device is absent, or it cannot be quantized.
         DataError: if the checkpoint is broken or incomplete.
     """
     folder = checkpoint_folder(source)
     config = read_json(folder / "config.json")
     family = _family_of(source, config)
+    if quantize is not None:
+        _check_quantize(quantize, family, source, config, device, device_map)
+        # Quantized weights stay where they were made: there is no moving them afterwards.
+        where = {"": usable_device(device)} if device_map is None else device_map
+        return _loaded(family, source, folder, dtype, where, quantizer(quantize, config, dtype))
     place = usable_device(device) if device_map is None else None
     vlm = _loaded(family, source, folder, dtype, device_map if place is None else _placement(place))
     if place is not None:
@@ -61,6 +87,15 @@ def load_hollow(source: str) -> VLM:
     folder = checkpoint_folder(source, with_weights=False)
     family = _family_of(source, read_json(folder / "config.json"))
     return _loaded(family, source, folder, None, "meta")
+
+
+def check_quantizable(
+    source: str, quantize: str | None, device: str | None = None, device_map: str | dict | None = None
+) -> None:
+    """Raise a ValueError if a checkpoint cannot be quantized so and there, before anything heavy is read."""
+    if quantize is not None:
+        config = read_json(checkpoint_folder(source) / "config.json")
+        _check_quantize(quantize, _family_of(source, config), source, config, device, device_map)
 
 
 def check_checkpoint(source: str, method: Method | None = None) -> dict[str, Any]:
@@ -85,9 +120,31 @@ def text_layers(config: dict[str, Any]) -> int:
     return int(text["num_hidden_layers"])
 
 
-def _loaded(family: Family, source: str, folder: Path, dtype: torch.dtype | None, device_map: str | dict | None) -> VLM:
+def _check_quantize(
+    kind: str,
+    family: Family,
+    source: str,
+    config: dict[str, Any],
+    device: str | None,
+    device_map: str | dict | None,
+) -> None:
+    check_quantize(kind)
+    family.check_quantize(source, config)
+    if device_map is None or not torch.cuda.is_available():
+        check_place(kind, usable_device(device))
+
+
+def _loaded(
+    family: Family,
+    source: str,
+    folder: Path,
+    dtype: torch.dtype | None,
+    device_map: str | dict | None,
+    quantize: QuantizationConfigMixin | None = None,
+) -> VLM:
+    told_how = {} if quantize is None else {"quantize": quantize}
     try:
-        return family.load(source, folder, dtype, device_map)
+        return family.load(source, folder, dtype, device_map, **told_how)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # libraries raise many kinds for a broken tokenizer file, the bare one among them
@@ -97,7 +154,12 @@ def _loaded(family: Family, source: str, folder: Path, dtype: torch.dtype | None
 
 
 def _family_of(source: str, config: dict[str, Any]) -> Family:
-    families = available_families()
+    family = next((family for family in _built_in() if family.matches(config)), None)
+    if family is not None:
+        return family
+    families = (
+        available_families()
+    )  # those of other packages are imported, and told of, only where no built-in one matches
     family = next((family for family in families if family.matches(config)), None)
     if family is None:
         kind = config.get("model_type") or (config.get("architectures") or ["nothing"])[0]
@@ -152,8 +214,10 @@ __all__ = [
     "QwenVL",
     "available_families",
     "check_checkpoint",
+    "check_quantizable",
     "load_hollow",
     "load_vlm",
+    "survey_families",
     "text_layers",
     "usable_device",
 ]

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from transformers import Cache
+from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from stitchvlm.attention import Tap
 from stitchvlm.layout import VisualLayout
@@ -198,14 +199,27 @@ class Family(ABC):
         """Whether a checkpoint with this ``config.json`` belongs to the family."""
 
     @abstractmethod
-    def load(self, source: str, folder: Path, dtype: torch.dtype | None, device_map: str | dict | None) -> VLM:
+    def load(
+        self,
+        source: str,
+        folder: Path,
+        dtype: torch.dtype | None,
+        device_map: str | dict | None,
+        quantize: QuantizationConfigMixin | None = None,
+    ) -> VLM:
         """Load the checkpoint in ``folder``; ``dtype`` None takes the checkpoint's own.
 
         With the ``device_map`` ``"meta"`` the model has no weights and none are read: it is only to :meth:`prepare` questions.
 
+        Args:
+            quantize: how transformers is to quantize the weights; never given where :meth:`check_quantize` refuses.
+
         Raises:
             ValueError: if the checkpoint is incomplete or broken.
         """
+
+    def check_quantize(self, source: str, config: dict[str, Any]) -> None:  # noqa: B027 (most have nothing to refuse)
+        """Raise a ValueError if transformers cannot quantize such a checkpoint while it is loaded."""
 
     @abstractmethod
     def prepare(

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from stitchvlm.attention import TAPPED_SDPA, register_tapped_attention
 from stitchvlm.errors import DataError
@@ -62,7 +63,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def load_weights(
-    kind: type[PreTrainedModel], folder: Path, dtype: torch.dtype | None, device_map: str | dict | None
+    kind: type[PreTrainedModel],
+    folder: Path,
+    dtype: torch.dtype | None,
+    device_map: str | dict | None,
+    quantize: QuantizationConfigMixin | None = None,
 ) -> PreTrainedModel:
     """A native model from a folder of safetensors, every weight accounted for; on the device ``"meta"`` a hollow one.
 
@@ -75,7 +80,12 @@ def load_weights(
         raise ValueError(f"{folder} has no *.safetensors: only that format is loaded; convert the checkpoint first")
     try:
         model, report = kind.from_pretrained(
-            folder, dtype=dtype or "auto", device_map=device_map, use_safetensors=True, output_loading_info=True
+            folder,
+            dtype=dtype or "auto",
+            device_map=device_map,
+            use_safetensors=True,
+            output_loading_info=True,
+            **({} if quantize is None else {"quantization_config": quantize}),
         )
     except torch.OutOfMemoryError:
         raise

@@ -9,6 +9,7 @@ from PIL.Image import Image
 from torch import Tensor
 from transformers import AutoTokenizer, GotOcr2ImageProcessorPil, InternVLForConditionalGeneration
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
+from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from stitchvlm.families import internvl2_checkpoint as internvl2
 from stitchvlm.families.base import VLM, CutPictures, Family, Inputs, Prompt, assemble_prompt
@@ -31,7 +32,14 @@ class InternVL(Family):
     def matches(self, config: dict[str, Any]) -> bool:
         return config.get("model_type") == "internvl" or internvl2.is_internvl2(config)
 
-    def load(self, source: str, folder: Path, dtype: torch.dtype | None, device_map: str | dict | None) -> VLM:
+    def load(
+        self,
+        source: str,
+        folder: Path,
+        dtype: torch.dtype | None,
+        device_map: str | dict | None,
+        quantize: QuantizationConfigMixin | None = None,
+    ) -> VLM:
         config = read_json(folder / "config.json")
         if internvl2.is_internvl2(config):
             dtype = dtype or getattr(torch, str(config.get("torch_dtype", "bfloat16")))
@@ -40,13 +48,20 @@ class InternVL(Family):
             image_processor = internvl2.load_image_processor(config)
             stops = tuple(internvl2.stop_token_ids(tokenizer, config))
         else:
-            model = load_weights(InternVLForConditionalGeneration, folder, dtype, device_map)
+            model = load_weights(InternVLForConditionalGeneration, folder, dtype, device_map, quantize)
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
             image_processor = GotOcr2ImageProcessorPil.from_pretrained(folder)
             stops = ()
         stops = tuple(dict.fromkeys((*stops, *stop_token_ids(model.generation_config, tokenizer))))
         placeholder_id = tokenizer.convert_tokens_to_ids(tokenizer.context_image_token)
         return VLM(source, self, tap_language_model(model), tokenizer, image_processor, stops, placeholder_id)
+
+    def check_quantize(self, source: str, config: dict[str, Any]) -> None:
+        if internvl2.is_internvl2(config):
+            raise ValueError(
+                f"the weights of {source} are converted while they are loaded and cannot be quantized on the way: choose a native "
+                "checkpoint such as OpenGVLab/InternVL3-8B-hf, or leave quantize out"
+            )
 
     def prepare(
         self,

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import AutoTokenizer, LlavaOnevisionForConditionalGeneration, LlavaOnevisionImageProcessorPil
 from transformers.image_processing_utils import select_best_resolution
+from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from stitchvlm.families.anyres import Anyres, AnyresLayout, anyres_layout
 from stitchvlm.families.base import VLM, CutPictures, Family, Inputs, Prompt, assemble_prompt
@@ -37,8 +38,17 @@ class LlavaOnevision(Family):
     def matches(self, config: dict[str, Any]) -> bool:
         return config.get("model_type") == "llava_onevision"
 
-    def load(self, source: str, folder: Path, dtype: torch.dtype | None, device_map: str | dict | None) -> VLM:
-        model = tap_language_model(load_weights(LlavaOnevisionForConditionalGeneration, folder, dtype, device_map))
+    def load(
+        self,
+        source: str,
+        folder: Path,
+        dtype: torch.dtype | None,
+        device_map: str | dict | None,
+        quantize: QuantizationConfigMixin | None = None,
+    ) -> VLM:
+        model = tap_language_model(
+            load_weights(LlavaOnevisionForConditionalGeneration, folder, dtype, device_map, quantize)
+        )
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         chat = folder / "chat_template.json"  # older checkpoints keep the template with pictures here
         if chat.is_file():

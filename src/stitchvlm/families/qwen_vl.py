@@ -16,6 +16,7 @@ from transformers import (
     Qwen3VLForConditionalGeneration,
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
+from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from stitchvlm.families.base import VLM, CutPictures, Family, Inputs, Prompt, assemble_prompt
 from stitchvlm.families.chat import chat_ids, chat_pieces
@@ -47,9 +48,16 @@ class QwenVL(Family):
     def matches(self, config: dict[str, Any]) -> bool:
         return config.get("model_type") in _MODELS
 
-    def load(self, source: str, folder: Path, dtype: torch.dtype | None, device_map: str | dict | None) -> VLM:
+    def load(
+        self,
+        source: str,
+        folder: Path,
+        dtype: torch.dtype | None,
+        device_map: str | dict | None,
+        quantize: QuantizationConfigMixin | None = None,
+    ) -> VLM:
         kind = _MODELS[read_json(folder / "config.json")["model_type"]]
-        model = tap_language_model(load_weights(kind, folder, dtype, device_map))
+        model = tap_language_model(load_weights(kind, folder, dtype, device_map, quantize))
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         chat = folder / "chat_template.json"  # older checkpoints keep the template with pictures here
         if chat.is_file():

@@ -1,0 +1,48 @@
+"""Weights in fewer bits, by transformers' own quantizers."""
+
+from importlib import import_module
+from typing import Any
+
+import torch
+from transformers import BitsAndBytesConfig
+from transformers.utils import is_accelerate_available, is_bitsandbytes_available
+
+from stitchvlm.families.dtypes import own_dtype, parse_dtype
+
+KINDS = ("int8", "int4")
+KEPT = ["lm_head", "model.visual", "model.vision_tower", "model.multi_modal_projector"]
+"""Parts that keep their type, by the names of transformers' vision-language classes: bits are saved in the decoder's layers."""
+
+
+def check_quantize(kind: str | None) -> None:
+    """Raise a ValueError if there is no such way of quantizing, or what it needs is not installed."""
+    if kind is None:
+        return
+    if kind not in KINDS:
+        raise ValueError(f"quantize must be one of {', '.join(KINDS)}, not {kind!r}")
+    present = {"bitsandbytes": is_bitsandbytes_available(), "accelerate": is_accelerate_available()}
+    missing = [package for package, is_there in present.items() if not is_there]
+    if missing:
+        raise ValueError(
+            f"quantize {kind} needs the package {' and '.join(missing)}: install it, or leave quantize out"
+        )
+
+
+def check_place(kind: str, device: str) -> None:
+    """Raise a ValueError if the installed bitsandbytes does not quantize on that kind of device."""
+    bitsandbytes = import_module("bitsandbytes")
+    place = torch.device(device).type
+    if place not in getattr(bitsandbytes, "supported_torch_devices", {"cuda"}):
+        raise ValueError(
+            f"quantize {kind} does not work on {place} with the installed bitsandbytes: choose a GPU, or leave quantize out"
+        )
+
+
+def quantizer(kind: str, config: dict[str, Any], dtype: torch.dtype | None) -> BitsAndBytesConfig:
+    """What transformers is told; products are computed in ``dtype``, or in the type that the checkpoint's config names."""
+    if kind == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=KEPT)
+    compute = dtype or parse_dtype(own_dtype(config))
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute, llm_int8_skip_modules=KEPT
+    )

@@ -1,0 +1,153 @@
+"""Weights in fewer bits: what transformers is told, what is refused and how results are told apart; quantizers are stood in for."""
+
+import importlib.metadata
+import json
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from tiny import LLAVA, save_tiny
+from transformers import (
+    InternVLForConditionalGeneration,
+    LlavaOnevisionForConditionalGeneration,
+    Qwen3VLForConditionalGeneration,
+)
+from typer.testing import CliRunner
+
+from stitchvlm import Stitch
+from stitchvlm.attention import TAPPED_SDPA
+from stitchvlm.cli import app
+from stitchvlm.evaluation.results import ResultFile
+from stitchvlm.evaluation.settings import RunSettings
+from stitchvlm.exits.bound import difference
+from stitchvlm.families import load_vlm
+
+CLASSES = {
+    "qwen2": InternVLForConditionalGeneration,
+    "qwen3_vl": Qwen3VLForConditionalGeneration,
+    LLAVA: LlavaOnevisionForConditionalGeneration,
+}
+
+
+@pytest.fixture
+def bitsandbytes(monkeypatch):
+    """A package that says it quantizes on a CPU, and does nothing."""
+    version = importlib.metadata.version
+    package = SimpleNamespace(supported_torch_devices={"cpu"})
+    monkeypatch.setitem(sys.modules, "bitsandbytes", package)
+    monkeypatch.setattr("stitchvlm.families.quantize.is_bitsandbytes_available", lambda: True)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.49" if name == "bitsandbytes" else version(name))
+    return package
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """The arguments of every load, by the model's folder; weights are loaded as they are."""
+    heard = {}
+
+    def listen(kind):
+        load = kind.from_pretrained
+
+        def loading(folder, **options):
+            heard[str(folder)] = options
+            return load(folder, **{name: value for name, value in options.items() if name != "quantization_config"})
+
+        monkeypatch.setattr(kind, "from_pretrained", loading)
+
+    for kind in CLASSES.values():
+        listen(kind)
+    return heard
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("bits", ["int8", "int4"])
+def test_every_family_hands_it_to_transformers(tmp_path, bitsandbytes, told, kind, bits):
+    folder = str(save_tiny(tmp_path, kind, n_layers=1))
+    vlm = load_vlm(folder, torch.bfloat16, "cpu", quantize=bits)
+    config = told[folder]["quantization_config"]
+    assert (config.load_in_8bit, config.load_in_4bit) == (bits == "int8", bits == "int4")
+    if bits == "int4":
+        assert config.bnb_4bit_quant_type == "nf4" and config.bnb_4bit_compute_dtype == torch.bfloat16
+    assert told[folder]["device_map"] == {"": "cpu"} and told[folder]["dtype"] == torch.bfloat16
+    assert vlm.model.config.text_config._attn_implementation == TAPPED_SDPA
+    kept = [name for name, _ in vlm.model.named_modules() if name in config.llm_int8_skip_modules]
+    assert "lm_head" in kept and not any("language_model" in name for name in kept)
+    parts = {f"model.{name}" for name, _ in vlm.model.model.named_children()}
+    assert parts - {"model.language_model"} <= set(kept)
+
+
+def test_only_the_large_model_is_quantized(tiny_pair, bitsandbytes, told):
+    vlm = Stitch.from_pretrained(*tiny_pair, device="cpu", quantize="int8")
+    small, large = (told[folder] for folder in tiny_pair)
+    assert "quantization_config" not in small and large["quantization_config"].load_in_8bit
+    assert vlm.cascade.large().vlm.model.config.text_config._attn_implementation == TAPPED_SDPA
+
+
+def test_without_a_wish_transformers_is_told_nothing(tiny_pair, told):
+    Stitch.from_pretrained(*tiny_pair, device="cpu")
+    assert not any("quantization_config" in options for options in told.values())
+
+
+def test_a_missing_package_is_named_before_anything_is_loaded(tiny_pair, told, monkeypatch):
+    monkeypatch.setattr("stitchvlm.families.quantize.is_bitsandbytes_available", lambda: False)
+    with pytest.raises(ValueError, match="int4 needs the package bitsandbytes: install it, or leave quantize out"):
+        Stitch.from_pretrained(*tiny_pair, device="cpu", quantize="int4")
+    monkeypatch.setattr("stitchvlm.families.quantize.is_accelerate_available", lambda: False)
+    with pytest.raises(ValueError, match="needs the package bitsandbytes and accelerate: install"):
+        load_vlm(tiny_pair[1], quantize="int4")
+    assert not told
+
+
+def test_a_device_that_it_does_not_know_is_refused(tiny_pair, bitsandbytes, told):
+    bitsandbytes.supported_torch_devices = {"cuda"}
+    with pytest.raises(ValueError, match="int8 does not work on cpu with the installed bitsandbytes: choose a GPU"):
+        Stitch.from_pretrained(*tiny_pair, device="cpu", quantize="int8")
+    assert not told
+
+
+def test_other_kinds_are_refused(tiny_pair):
+    with pytest.raises(ValueError, match="quantize must be one of int8, int4, not 'int2'"):
+        Stitch.from_pretrained(*tiny_pair, device="cpu", quantize="int2")
+
+
+def test_converted_checkpoints_are_refused(tmp_path, bitsandbytes, tiny_pair):
+    parts = {"llm_config": {"num_hidden_layers": 2}, "vision_config": {}}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "internvl_chat"} | parts), encoding="utf-8")
+    with pytest.raises(ValueError, match="converted while they are loaded and cannot be quantized"):
+        Stitch.from_pretrained(tiny_pair[0], str(tmp_path), device="cpu", quantize="int8", lazy_large=True)
+
+
+def test_results_of_other_bits_are_another_run(tiny_pair, tmp_path):
+    plain = RunSettings(*tiny_pair, exit="never")
+    identities = [replace(plain, quantize=bits).identity("task") for bits in (None, "int8", "int4")]
+    assert [identity["quantize"] for identity in identities] == [None, "int8", "int4"]
+    path = tmp_path / "results.jsonl"
+    with ResultFile(path, identities[1]) as file:
+        file.append({"id": "one"})
+    with pytest.raises(ValueError, match=r"made with other settings, quantize int8 \(now None\)"):
+        ResultFile(path, identities[0])
+    assert difference({}, {"quantize": "int8"}) == "quantize None, not 'int8'"
+
+
+@pytest.mark.parametrize("command", ["ask", "eval", "compare", "bench"])
+def test_commands_offer_it(command):
+    shown = CliRunner(env={"COLUMNS": "200"}).invoke(app, [command, "--help"]).stdout
+    assert "--quantize" in shown and "int8|int4" in shown
+
+
+def test_a_command_refuses_in_one_sentence(tiny_pair, tmp_path, monkeypatch, capsys):
+    from PIL import Image
+
+    from stitchvlm.cli import main
+
+    monkeypatch.setattr("stitchvlm.families.quantize.is_bitsandbytes_available", lambda: False)
+    Image.new("RGB", (30, 30)).save(tmp_path / "x.png")
+    small, large = tiny_pair
+    words = ["ask", str(tmp_path / "x.png"), "Why?", "--small", small, "--large", large, "--quantize", "int4"]
+    monkeypatch.setattr(sys, "argv", ["stitch", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    error = capsys.readouterr().err.strip()
+    assert ended.value.code == 2 and "bitsandbytes" in error and "Traceback" not in error
