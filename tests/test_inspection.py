@@ -147,6 +147,8 @@ def test_models_are_listed_for_people(columns):
     for family in available_families():
         assert family.name in words
     assert "OpenGVLab/InternVL2-2B" in words and str(pair_path("large")) in words
+    pair = "--small OpenGVLab/InternVL2-2B --large OpenGVLab/InternVL2-Llama3-76B"
+    assert pair in shown.stdout, "a pair is one line that can be copied"
 
 
 def test_models_are_listed_for_programs():

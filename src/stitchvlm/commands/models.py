@@ -33,12 +33,11 @@ def models(as_json: options.Json = False, debug: options.Debug = False) -> None:
     for family in families:
         table.add_row(family.name, "\n".join(c for of, line in lines if of is family for c in line.checkpoints))
     console.print(table)
-    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("--small", "--large", "measured in"):
-        table.add_column(name, overflow="fold")
-    for pair in pairs:
-        table.add_row(pair.small, pair.large, pair.source)
-    console.print(table)
+    console.print("[bold]pairs that go together[/bold]")
+    for pair in pairs:  # one line each, so that it can be copied
+        source = f"  ({pair.source})" if pair.source else ""
+        console.print(f" --small {pair.small} --large {pair.large}{source}", soft_wrap=True)
+    console.print()
     console.print(
         "Without --small and --large the embedded pair answers. Any of these may guide any other.", soft_wrap=True
     )
