@@ -4,7 +4,7 @@ import json
 from contextlib import contextmanager
 
 import pytest
-from PIL import Image
+from test_engine import picture
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
@@ -43,7 +43,7 @@ def bench(tiny_pair):
         vlm = Stitch.from_pretrained(
             *tiny_pair, device="cpu", exit="never", dtype="float32", lazy_large=True, sampling=Sampling(5), **options
         )
-        return Bench(vlm, make_question("What is it?", Image.effect_noise((64, 48), 30).convert("RGB")))
+        return Bench(vlm, make_question("What is it?", picture(64, 48)))
 
     return make
 

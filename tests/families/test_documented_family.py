@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
+from test_engine import picture
 from tiny import save_tiny_internvl
 
 import stitchvlm.families
@@ -15,7 +15,7 @@ from stitchvlm.sampling import Sampling
 from stitchvlm.schedule import Shrink
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "add-a-family.md"
-PICTURES = [Image.effect_noise(size, 60).convert("RGB") for size in ((90, 60), (40, 70))]
+PICTURES = [picture(90, 60), picture(40, 70)]
 QUESTIONS = [make_question("Both?", PICTURES), make_question("This?", PICTURES[0]), make_question("None?")]
 
 
