@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch.nn import functional as F
-from transformers import InternVLForConditionalGeneration
+from transformers import PreTrainedModel
 
-from .architecture import visual_features
 from .cache import PictureSet
-from .grid import TOKENS_PER_TILE
+from .grid import Cut
 from .grounding import Grounding
+from .kinds import kind_of
 from .packing import UNSEEN, Batch, Packed, Packer, collate
 from .questions import Question, ask_several
 from .regions import asked_tokens, keep_around
@@ -60,6 +60,7 @@ class Exercise:
     rows: list[Packed]
     asked: list[list[Question]]
     kept: list[list[int]]
+    cut: Cut
 
     @property
     def kinds(self) -> list[list[str]]:
@@ -69,25 +70,29 @@ class Exercise:
     def grounding(self) -> Grounding:
         """Where heads should look, which only a batch that is learnt from has to say."""
         drawn = zip(self.scenes, self.asked, self.kept, strict=True)
-        places = [asked_tokens(scene, [question.box for question in asked], kept) for scene, asked, kept in drawn]
+        places = [
+            asked_tokens(scene, [question.box for question in asked], kept, self.cut) for scene, asked, kept in drawn
+        ]
         return Grounding(self.rows, places, self.batch)
 
 
 class FeatureBank:
     """Visual features of pictures, computed once for a frozen tower and kept in bfloat16."""
 
-    def __init__(self, model: InternVLForConditionalGeneration, device: torch.device) -> None:
+    def __init__(self, model: PreTrainedModel, device: torch.device) -> None:
         self._model, self._device = model, device
         self._kept: dict[tuple[str, int], torch.Tensor] = {}
 
     def _computed(self, chosen: list[tuple[PictureSet, int]]) -> torch.Tensor:
         pixels = normalise(np.concatenate([pictures.tiles(index) for pictures, index in chosen]), self._device)
         with torch.autocast(self._device.type, torch.bfloat16):
-            return visual_features(self._model, pixels).float().unflatten(0, (len(chosen), -1)).flatten(1, 2)
+            return (
+                kind_of(self._model).features(self._model, pixels).float().unflatten(0, (len(chosen), -1)).flatten(1, 2)
+            )
 
     @torch.no_grad()
     def features(self, chosen: list[tuple[PictureSet, int]]) -> torch.Tensor:
-        """`[pictures, tokens, width]`; all pictures must have equally many tiles."""
+        """`[pictures, tokens, width]`; all pictures must have views of the same number and shape."""
         missing = [(p, i) for p, i in dict.fromkeys(chosen) if (p.name, i) not in self._kept]
         if missing:
             for (pictures, index), features in zip(missing, self._computed(missing), strict=True):
@@ -95,17 +100,17 @@ class FeatureBank:
         return torch.stack([self._kept[pictures.name, index] for pictures, index in chosen]).float()
 
 
-def pictures_by_tiles(pictures: PictureSet, tiles: tuple[int, ...]) -> dict[int, list[int]]:
-    """Numbers of the set's usable pictures, grouped by how many tiles they have."""
-    groups: dict[int, list[int]] = defaultdict(list)
-    for index, (_, _, count) in enumerate(pictures.where):
-        if count in tiles and any(thing.text for thing in pictures.scenes[index].things):
-            groups[count].append(index)
+def pictures_by_shape(pictures: PictureSet, views: tuple[int, ...]) -> dict[tuple[int, int, int], list[int]]:
+    """Numbers of the set's usable pictures, grouped by their views' number and shape."""
+    groups: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+    for index, where in enumerate(pictures.where):
+        if where.views in views and any(thing.text for thing in pictures.scenes[index].things):
+            groups[where[2:]].append(index)
     return groups
 
 
 def answer_logits(
-    model: InternVLForConditionalGeneration,
+    model: PreTrainedModel,
     batch: Batch,
     features: torch.Tensor,
     grounding: Grounding | None = None,
@@ -158,7 +163,7 @@ class LanguageTrainer:
 
     def __init__(
         self,
-        model: InternVLForConditionalGeneration,
+        model: PreTrainedModel,
         packer: Packer,
         sets: dict[str, PictureSet],
         lesson: Lesson,
@@ -170,12 +175,12 @@ class LanguageTrainer:
         self._groups: list[tuple[PictureSet, list[int]]] = []
         self._weights: list[float] = []  # the sets share the batches evenly, however many pictures they have
         for name in lesson.sets:
-            groups = list(pictures_by_tiles(sets[name], lesson.tiles).values())
+            groups = list(pictures_by_shape(sets[name], lesson.tiles).values())
             self._groups += [(sets[name], group) for group in groups]
             self._weights += [len(group) / sum(map(len, groups)) for group in groups]
 
     def _choose(self, rng: random.Random, progress: float) -> list[tuple[PictureSet, int]]:
-        """Pictures with equally many tiles and not more things than the lesson has reached."""
+        """Pictures with equal views and not more things than the lesson has reached."""
         low, high = self.lesson.most_things
         limit = low + (high - low) * min(1.0, 2 * progress)
         pictures, group = rng.choices(self._groups, self._weights)[0]
@@ -190,23 +195,23 @@ class LanguageTrainer:
         self, pictures: PictureSet, index: int, keep: int | None, rng: random.Random, progress: float
     ) -> tuple[Packed, list[Question], list[int]]:
         """One row, its questions, and the visual tokens it has: all, or up to `keep` around what one question asks for."""
-        scene = pictures.scenes[index]
-        total = pictures.where[index][2] * TOKENS_PER_TILE
+        scene, where = pictures.scenes[index], pictures.where[index]
         system = rng.choice(SYSTEM_PROMPTS) if rng.random() < 0.15 else None
         asked = ask_several(scene, self.lesson.questions, self.lesson.shares(progress), rng)
-        kept = list(range(total))
+        kept = list(range(where.tokens))
         if keep is not None:
             subject = _subject(asked[0], scene)
             asked = [q for q in asked if _subject(q, scene) == subject]
             lost = rng.choice((0.0, rng.uniform(0.0, MOST_LOST)))
-            kept = keep_around(scene, subject, keep, np.random.default_rng(rng.getrandbits(32)), lost)
-        return self._packer.pack(asked, kept, total, system), asked, kept
+            kept = keep_around(scene, subject, keep, np.random.default_rng(rng.getrandbits(32)), lost, pictures.cut)
+        return self._packer.pack(asked, kept, where.tokens, system, (where.rows, where.columns)), asked, kept
 
     def exercise(self, step: int, progress: float) -> Exercise:
         """What this step learns from."""
         rng = random.Random(f"{self._seed}-{step}")
         chosen = self._choose(rng, progress)
-        total = chosen[0][0].where[chosen[0][1]][2] * TOKENS_PER_TILE
+        first, index = chosen[0]
+        total = first.where[index].tokens
         pruned = rng.random() < self.lesson.dropped_share
         keep = rng.randint(max(10, total // 14), total // 3) if pruned else None
         drawn = [self._pack(pictures, index, keep, rng, progress) for pictures, index in chosen]
@@ -216,7 +221,7 @@ class LanguageTrainer:
             [features[k, torch.tensor(tokens, device=features.device)] for k, tokens in enumerate(kept)]
         )
         scenes = [pictures.scenes[index] for pictures, index in chosen]
-        return Exercise(collate(rows, self.device), present, scenes, rows, asked, kept)
+        return Exercise(collate(rows, self.device), present, scenes, rows, asked, kept, first.cut)
 
     def loss_at(self, step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
         """The loss, and of its two parts "answers" is the answers' cross-entropy and "beside" that of the grounding."""

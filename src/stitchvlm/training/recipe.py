@@ -4,17 +4,19 @@ import math
 from dataclasses import dataclass, replace
 
 from .generator import Style
+from .grid import MOST_TOKENS, TILES, TOKENS_PER_TILE, Cut, Whole
 from .language import Lesson
 from .loop import Budget
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """A rendered set: its style, how many pictures, and the seed it is drawn from."""
+    """A rendered set: its style, how many pictures, the seed it is drawn from, and how they become visual tokens."""
 
     style: Style
     count: int
     seed: int
+    cut: Cut = TILES
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what comes out, but for the seed and the fonts."""
+    """Everything that decides what comes out, but for the seed and the fonts. `kind` is one of `kinds.KINDS`."""
 
     pictures: dict[str, Pictures]
     stages: dict[str, tuple[Stage, ...]]
+    kind: str = "internvl"
 
 
 FIND = {"bind": 0.7, "where": 0.3}
@@ -52,6 +55,14 @@ _PICTURES = {
     "small-check": Pictures(Style(small=True), 250, 2),
     "wide-check": Pictures(Style(), 500, 2),
 }
+_WHOLE_PICTURES = {
+    "page": Pictures(Style(kinds=("page",), small=True), 16_000, 3, Whole(TOKENS_PER_TILE)),
+    "small": Pictures(Style(small=True), 40_000, 3, Whole(TOKENS_PER_TILE)),
+    "wide": Pictures(Style(), 12_000, 3, Whole(MOST_TOKENS)),
+    "small-check": Pictures(Style(small=True), 250, 2, Whole(TOKENS_PER_TILE)),
+    "wide-check": Pictures(Style(), 500, 2, Whole(MOST_TOKENS)),
+}
+"""Small pictures are made as small as a tile, so that most of what is learnt costs little."""
 _WIDE_TILES = (1, 3, 4, 5)
 
 
@@ -94,7 +105,7 @@ def adapt(recipe: Recipe, scale: int = 1, pace: float = 1.0) -> Recipe:
 
     if scale < 1 or not 0 < pace < math.inf:
         raise ValueError(f"scale and pace must be positive, not {scale} and {pace}")
-    return Recipe(recipe.pictures, {which: tuple(map(adapted, stages)) for which, stages in recipe.stages.items()})
+    return replace(recipe, stages={which: tuple(map(adapted, stages)) for which, stages in recipe.stages.items()})
 
 
 RECIPES = {
@@ -114,5 +125,20 @@ RECIPES = {
             ),
         },
     ),
+    "qwen2_vl": Recipe(
+        _WHOLE_PICTURES,
+        {
+            "other": (
+                _tower(32),
+                _one_tile("find", 8, FIND),
+                _one_tile("read", 10, READ),
+                _wide("wide", Budget(minutes=15, peak_rate=1e-3, decay_from=0.4), 0.3),
+            )
+        },
+        kind="qwen2_vl",
+    ),
 }
-"""Budgets are minutes of training time on two cores in bfloat16. The large model begins as the finished small one, grown."""
+"""Budgets are minutes of training time on two cores in bfloat16. The large model begins as the finished small one, grown.
+
+"scenes" is the embedded pair, "qwen2_vl" a model of another family that the pair's small one can guide.
+"""
