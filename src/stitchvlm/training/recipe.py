@@ -66,17 +66,17 @@ _WHOLE_PICTURES = {
 _WIDE_TILES = (1, 3, 4, 5)
 
 
-def _tower(minutes: float) -> Stage:
-    return Stage("tower", Budget(minutes=minutes, peak_rate=2e-3, decay_from=0.4))
+def _tower(minutes: float | None = None, steps: int | None = None) -> Stage:
+    return Stage("tower", Budget(steps, minutes, peak_rate=2e-3, decay_from=0.4))
 
 
-def _one_tile(name: str, minutes: float, shares: dict[str, float]) -> Stage:
+def _one_tile(name: str, shares: dict[str, float], minutes: float | None = None, steps: int | None = None) -> Stage:
     """One-tile pictures at a constant rate.
 
     With up to four things from the start: beginning with one, naming whatever is there is right, and hard to unlearn.
     """
     lesson = Lesson(first_shares=shares, last_shares=shares, most_things=(4, 4))
-    return Stage(name, Budget(minutes=minutes, peak_rate=1e-3, decay_from=1.0), lesson)
+    return Stage(name, Budget(steps, minutes, peak_rate=1e-3, decay_from=1.0), lesson)
 
 
 def _wide(
@@ -99,7 +99,8 @@ def adapt(recipe: Recipe, scale: int = 1, pace: float = 1.0) -> Recipe:
     """The recipe with `scale` times as many pictures and tiles a step, and `pace` times as long budgets."""
 
     def adapted(stage: Stage) -> Stage:
-        budget = replace(stage.budget, minutes=stage.budget.minutes and pace * stage.budget.minutes)
+        minutes, steps = (length and pace * length for length in (stage.budget.minutes, stage.budget.steps))
+        budget = replace(stage.budget, minutes=minutes, steps=steps and math.ceil(steps))
         lesson = stage.lesson and replace(stage.lesson, pictures=scale * stage.lesson.pictures)
         return replace(stage, budget=budget, lesson=lesson, tiles_a_step=scale * stage.tiles_a_step)
 
@@ -113,9 +114,9 @@ RECIPES = {
         _PICTURES,
         {
             "small": (
-                _tower(100),
-                _one_tile("find", 4, FIND),
-                _one_tile("read", 5, READ),
+                _tower(minutes=100),
+                _one_tile("find", FIND, minutes=4),
+                _one_tile("read", READ, minutes=5),
                 _wide("wide", Budget(minutes=4, peak_rate=1e-3, decay_from=0.4), 0.2),
             ),
             "large": (
@@ -129,16 +130,16 @@ RECIPES = {
         _WHOLE_PICTURES,
         {
             "other": (
-                _tower(32),
-                _one_tile("find", 8, FIND),
-                _one_tile("read", 10, READ),
-                _wide("wide", Budget(minutes=15, peak_rate=1e-3, decay_from=0.4), 0.3),
+                _tower(steps=3000),
+                _one_tile("find", FIND, steps=450),
+                _one_tile("read", READ, steps=700),
+                _wide("wide", Budget(steps=700, peak_rate=1e-3, decay_from=0.4), 0.3),
             )
         },
         kind="qwen2_vl",
     ),
 }
-"""Budgets are minutes of training time on two cores in bfloat16. The large model begins as the finished small one, grown.
+"""Budgets are minutes of training time on two cores in bfloat16, or steps. The large model begins as the finished small one, grown.
 
 "scenes" is the embedded pair, "qwen2_vl" a model of another family that the pair's small one can guide.
 """
