@@ -18,9 +18,10 @@ from stitchvlm.training.architecture import SIZES
 from stitchvlm.training.attention import use_plain_attention
 from stitchvlm.training.generator import Style, draw_scene
 from stitchvlm.training.grid import CELL, LEAST_TOKENS, MOST_TOKENS, Whole
+from stitchvlm.training.grounding import Standing
 from stitchvlm.training.kinds import KINDS
 from stitchvlm.training.labels import COLUMN, dense_labels
-from stitchvlm.training.language import LanguageTrainer, Lesson, answer_logits
+from stitchvlm.training.language import Exercise, LanguageTrainer, Lesson, answer_logits
 from stitchvlm.training.packing import Packer, collate
 from stitchvlm.training.pipeline import Pipeline
 from stitchvlm.training.questions import Question
@@ -29,6 +30,7 @@ from stitchvlm.training.regions import token_boxes
 from stitchvlm.training.saved import save_model
 from stitchvlm.training.tokenizer import special_tokens, train_tokenizer
 from stitchvlm.training.tower import Views, normalise
+from stitchvlm.training.words import THIRDS
 
 CPU = torch.device("cpu")
 KIND = KINDS["qwen2_vl"]
@@ -155,6 +157,23 @@ def test_labels_and_boxes_follow_the_grid():
     assert (labels[0, inside, COLUMN["char0"] : COLUMN["order0"]] > 0).any()
 
 
+def test_tokens_are_taught_the_words_for_their_own_place(own_tokenizer):
+    _, scene, _ = draw_scene(5)
+    words = torch.tensor(Packer(own_tokenizer, KIND.chat).words(THIRDS))
+    assert [own_tokenizer.decode(row) for row in words] == ["topmiddlebottom", " left center right"]
+    kept = [0, len(token_boxes(scene, WHOLE)) - 1]
+    given = Exercise(None, None, [scene], [], [], [kept], WHOLE)
+    assert given.thirds().tolist() == [[0, 0], [2, 2]]
+    outputs = torch.nn.Linear(len(own_tokenizer), len(own_tokenizer), bias=False)
+    torch.nn.init.eye_(outputs.weight)
+    said = torch.zeros(2, len(own_tokenizer))
+    for token, (row, column) in enumerate(given.thirds().tolist()):
+        said[token, [words[0, row], words[1, column]]] = 30.0
+    standing = Standing(given.thirds(), words)
+    assert standing.loss(said, outputs) < 1e-6
+    assert standing.loss(said.flip(0), outputs) > 10
+
+
 def test_the_model_is_small(own_tokenizer):
     built = _build(SIZES["other"], own_tokenizer)
     assert 1_500_000 < sum(weight.numel() for weight in built.parameters()) < 5_000_000
@@ -201,9 +220,9 @@ def test_steps_lower_the_loss(tiny_run, monkeypatch):
     optimizer = torch.optim.AdamW(made.model.model.language_model.parameters(), lr=1e-3)
     losses = []
     for _ in range(8):
-        loss, _ = trainer.loss_at(0, 1.0)
+        loss, figures = trainer.loss_at(0, 1.0)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.9 * losses[0]
+    assert losses[-1] < 0.9 * losses[0] and figures["astray"] > 0

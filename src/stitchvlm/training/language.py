@@ -11,14 +11,14 @@ from transformers import PreTrainedModel
 
 from .cache import PictureSet
 from .grid import Cut
-from .grounding import Grounding
+from .grounding import Grounding, Standing
 from .kinds import kind_of
 from .packing import UNSEEN, Batch, Packed, Packer, collate
 from .questions import Question, ask_several
-from .regions import asked_tokens, keep_around
+from .regions import asked_tokens, keep_around, token_boxes
 from .scene import Scene, Thing
 from .tower import normalise
-from .words import SYSTEM_PROMPTS
+from .words import SYSTEM_PROMPTS, THIRDS
 
 MOST_LOST = 0.4
 """In half of the pictures whose tokens are dropped, those of the asked text go with a probability of up to this."""
@@ -28,7 +28,7 @@ MOST_LOST = 0.4
 class Lesson:
     """What a language stage asks. Shares and limits move linearly from the first value to the second over the stage.
 
-    `grounding` is the weight of the loss that tells heads where to look.
+    `grounding` is the weight of the loss that tells heads where to look, and visual tokens where they lie.
     """
 
     sets: tuple[str, ...] = ("small",)
@@ -67,13 +67,26 @@ class Exercise:
         """Each row's kinds of question."""
         return [[question.kind for question in questions] for questions in self.asked]
 
-    def grounding(self) -> Grounding:
-        """Where heads should look, which only a batch that is learnt from has to say."""
+    def grounding(self, words: torch.Tensor | None = None) -> Grounding:
+        """Where heads should look, which only a batch that is learnt from has to say.
+
+        With `words` for the thirds of a picture, `[2, 3]`, also what visual tokens should know of their own place.
+        """
         drawn = zip(self.scenes, self.asked, self.kept, strict=True)
         places = [
             asked_tokens(scene, [question.box for question in asked], kept, self.cut) for scene, asked, kept in drawn
         ]
-        return Grounding(self.rows, places, self.batch)
+        standing = None if words is None else Standing(self.thirds().to(words.device), words)
+        return Grounding(self.rows, places, self.batch, standing)
+
+    def thirds(self) -> torch.Tensor:
+        """`[visual tokens, 2]`: the third of the picture's height and of its width that each present token's centre is in."""
+        found = []
+        for scene, kept in zip(self.scenes, self.kept, strict=True):
+            boxes = token_boxes(scene, self.cut)[kept]
+            centres = (boxes[:, [1, 0]] + boxes[:, [3, 2]]) / 2 / [scene.height, scene.width]
+            found.append(torch.from_numpy((3 * centres).astype(int)))
+        return torch.cat(found)
 
 
 class FeatureBank:
@@ -129,6 +142,8 @@ def answer_logits(
             use_cache=False,
             grounding=grounding,
         ).last_hidden_state
+        if grounding is not None:
+            grounding.hear_end(hidden, model.lm_head)
         asked = batch.targets != UNSEEN
         return model.lm_head(hidden[asked]).float(), batch.targets[asked]
 
@@ -172,6 +187,8 @@ class LanguageTrainer:
         self.model, self.lesson, self._packer, self._seed = model, lesson, packer, seed
         self.device = next(model.parameters()).device
         self.bank = FeatureBank(model, self.device)
+        knows = kind_of(model).tower_knows_places
+        self._words = None if knows else torch.tensor(packer.words(THIRDS), device=self.device)
         self._groups: list[tuple[PictureSet, list[int]]] = []
         self._weights: list[float] = []  # the sets share the batches evenly, however many pictures they have
         for name in lesson.sets:
@@ -226,14 +243,18 @@ class LanguageTrainer:
     def loss_at(self, step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
         """The loss, and of its two parts "answers" is the answers' cross-entropy and "beside" that of the grounding."""
         given = self.exercise(step, progress)
-        grounding = given.grounding()
+        grounding = given.grounding(self._words)
         logits, targets = answer_logits(self.model, given.batch, given.features, grounding)
         scores = score_answers(logits.detach(), targets, given.batch, given.kinds)
         reading = scores.get("read", []) + scores.get("price", [])
         answers, beside = F.cross_entropy(logits, targets), grounding.loss()
         figures = {"answers": answers.item(), "beside": beside.item(), "reads": sum(reading) / max(1, len(reading))}
         figures |= {kind: sum(v) / len(v) for kind, v in scores.items() if kind in ("where", "colour", "cell", "bind")}
-        return answers + self.lesson.grounding * beside, figures
+        loss = answers + self.lesson.grounding * beside
+        if grounding.astray is not None:
+            figures["astray"] = grounding.astray.item()
+            loss = loss + self.lesson.grounding * grounding.astray
+        return loss, figures
 
     @torch.no_grad()
     def figures(self, batches: int) -> dict[str, float]:

@@ -89,6 +89,10 @@ class Packer:
     def _encode_text(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer(text, add_special_tokens=False).input_ids)
 
+    def words(self, names: Sequence[Sequence[str]]) -> list[list[int]]:
+        """Ids of the words that an answer is made of, each of which is one token; all but those of the first row follow a space."""
+        return [[self._encode(f"{' ' * (k > 0)}{name}")[0] for name in row] for k, row in enumerate(names)]
+
     def pack(
         self,
         questions: list[Question],
