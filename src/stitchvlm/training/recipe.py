@@ -131,9 +131,9 @@ RECIPES = {
         {
             "other": (
                 _tower(steps=3000),
-                _one_tile("find", FIND, steps=450),
+                _one_tile("find", FIND, steps=600),
                 _one_tile("read", READ, steps=700),
-                _wide("wide", Budget(steps=700, peak_rate=1e-3, decay_from=0.4), 0.3),
+                _wide("wide", Budget(steps=800, peak_rate=1e-3, decay_from=0.4), 0.3),
             )
         },
         kind="qwen2_vl",
