@@ -18,7 +18,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src"
 sys.path.insert(0, str(SOURCE))
 
 from stitchvlm.training.loop import Deadline  # noqa: E402
-from stitchvlm.training.run import BOTH, draw, find_recipe  # noqa: E402
+from stitchvlm.training.run import draw, find_recipe  # noqa: E402
 
 MODEL_FILES = ("model.safetensors", "config.json", "tokenizer.json")
 
@@ -48,9 +48,9 @@ def run_training(given: argparse.Namespace, minutes: float) -> int:
     return subprocess.run(command, env={**os.environ, "PYTHONPATH": str(SOURCE)}, check=False).returncode
 
 
-def collect(work: Path, out: Path) -> None:
-    """Copy what is worth keeping: both models and their logs."""
-    for which in BOTH:
+def collect(recipe: str, work: Path, out: Path) -> None:
+    """Copy what is worth keeping: the models and their logs."""
+    for which in find_recipe(recipe).stages:
         saved, log = work / "pair" / which, work / which / "log.jsonl"
         (out / which).mkdir(parents=True, exist_ok=True)
         for name in MODEL_FILES:
@@ -72,7 +72,7 @@ def main() -> int:
     if not drawn:
         return 3
     code = run_training(given, deadline.seconds_left() / 60)
-    collect(given.work, given.out)
+    collect(given.recipe, given.work, given.out)
     return code
 
 

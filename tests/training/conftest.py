@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from stitchvlm.training import architecture, cache, pipeline
+from stitchvlm.training import cache, pipeline
 from stitchvlm.training.architecture import Size
 from stitchvlm.training.checkpoint import Log
 from stitchvlm.training.generator import Style
+from stitchvlm.training.kinds import KINDS
 from stitchvlm.training.language import Lesson
 from stitchvlm.training.loop import Budget, Deadline
 from stitchvlm.training.pipeline import Pipeline
@@ -34,7 +35,7 @@ def tokens(tokenizer) -> dict[str, int]:
 @pytest.fixture
 def tiny_model(tokenizer, tokens):
     """A tiny model whose output layer is not empty, with the attention that training uses."""
-    model = architecture.build_model(TINY, tokens, len(tokenizer), seed=3).eval()
+    model = KINDS["internvl"].build(TINY, tokens, len(tokenizer), seed=3).eval()
     torch.nn.init.normal_(model.lm_head.weight, std=0.2)
     return model
 
@@ -78,7 +79,7 @@ def tiny_world(_drawn, monkeypatch, tokenizer) -> Path:
     monkeypatch.setitem(pipeline.SIZES, "small", TINY)
     monkeypatch.setitem(pipeline.SIZES, "large", GROWN)
     monkeypatch.setitem(RECIPES, "tiny", tiny_recipe())
-    monkeypatch.setattr(pipeline, "train_tokenizer", lambda: tokenizer)
+    monkeypatch.setattr(pipeline, "train_tokenizer", lambda _: tokenizer)
     return _drawn
 
 

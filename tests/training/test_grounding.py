@@ -7,10 +7,10 @@ import pytest
 import torch
 from conftest import TINY
 
-from stitchvlm.training import architecture
 from stitchvlm.training.attention import use_plain_attention
 from stitchvlm.training.grid import TOKENS_PER_TILE
 from stitchvlm.training.grounding import FIRST_LAYER, Grounding
+from stitchvlm.training.kinds import KINDS
 from stitchvlm.training.language import LanguageTrainer, Lesson, answer_logits
 from stitchvlm.training.packing import Packed, Packer, collate
 from stitchvlm.training.questions import Question
@@ -27,7 +27,7 @@ def model(tokenizer, tokens, monkeypatch):
     """Four heads, two key heads, in float32."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
     size = replace(TINY, text_width=128, text_kv_heads=2)
-    built = architecture.build_model(size, tokens, len(tokenizer), seed=3).eval()
+    built = KINDS["internvl"].build(size, tokens, len(tokenizer), seed=3).eval()
     use_plain_attention(built)
     return built
 

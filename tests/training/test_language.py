@@ -9,13 +9,14 @@ from torch.nn import functional as F
 from transformers import AutoTokenizer, InternVLForConditionalGeneration, PreTrainedTokenizerFast
 
 from stitchvlm.training.align import align_words, word_directions
-from stitchvlm.training.architecture import grow_language_model, visual_features
+from stitchvlm.training.architecture import grow_language_model
 from stitchvlm.training.attention import use_plain_attention
 from stitchvlm.training.grid import TILE, TOKENS_PER_TILE
+from stitchvlm.training.internvl import CHAT_TEMPLATE
+from stitchvlm.training.kinds import KINDS, kind_of
 from stitchvlm.training.language import answer_logits, score_answers
 from stitchvlm.training.packing import UNSEEN, Batch, Packer, collate
 from stitchvlm.training.questions import Question
-from stitchvlm.training.tokenizer import CHAT_TEMPLATE, save_processor
 from stitchvlm.training.tower import DenseReader
 
 CPU = torch.device("cpu")
@@ -41,7 +42,7 @@ def pixels() -> torch.Tensor:
 
 def features_of(model: InternVLForConditionalGeneration, pixels: torch.Tensor, kept: list[int]) -> torch.Tensor:
     with torch.no_grad():
-        return visual_features(model, pixels)[0, kept]
+        return kind_of(model).features(model, pixels)[0, kept]
 
 
 def packed(tokenizer: PreTrainedTokenizerFast, questions: list[Question], kept: list[int] = EVERYTHING) -> Batch:
@@ -55,7 +56,7 @@ def test_codes_are_spelled_and_any_text_comes_back(tokenizer):
 
 
 def test_saved_tokenizer_names_the_image_tokens(tokenizer, tmp_path: Path):
-    save_processor(tokenizer, tmp_path)
+    KINDS["internvl"].save_processor(tokenizer, tmp_path)
     again = AutoTokenizer.from_pretrained(tmp_path)
     image = (again.start_image_token, again.end_image_token, again.context_image_token)
     assert image == ("<img>", "</img>", "<IMG_CONTEXT>")

@@ -7,7 +7,7 @@ attends to, without first having to discover a common code.
 
 import torch
 from torch import nn
-from transformers import InternVLForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from .architecture import EMBEDDING_SCALE
 from .labels import HEADS, POINTS
@@ -33,7 +33,7 @@ def word_directions(heads: nn.Linear) -> dict[str, torch.Tensor]:
 
 
 @torch.no_grad()
-def align_words(model: InternVLForConditionalGeneration, heads: nn.Linear, tokenizer: PreTrainedTokenizerFast) -> None:
+def align_words(model: PreTrainedModel, heads: nn.Linear, tokenizer: PreTrainedTokenizerFast) -> None:
     """Start the embeddings and output rows of single-token words along their visual directions."""
     embeddings, outputs = model.model.language_model.embed_tokens.weight, model.lm_head.weight
     for word, direction in word_directions(heads).items():

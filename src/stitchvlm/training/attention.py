@@ -54,5 +54,6 @@ def use_plain_attention(model: PreTrainedModel) -> None:
     """Let `model` run on `plain_attention` from now on."""
     AttentionInterface.register(NAME, plain_attention)
     AttentionMaskInterface.register(NAME, sdpa_mask)
-    model.model.vision_tower.config._attn_implementation = NAME
-    model.model.language_model.config._attn_implementation = NAME
+    for part in model.modules():
+        if isinstance(part, PreTrainedModel):
+            part.config._attn_implementation = NAME

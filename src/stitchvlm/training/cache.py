@@ -1,4 +1,7 @@
-"""Rendered pictures on disk, in shards: tiles, dense labels and scenes. Shards can be read while others are still drawn."""
+"""Rendered pictures on disk, in shards: pixels of their views, dense labels and scenes.
+
+Shards can be read while others are still drawn.
+"""
 
 import io
 import json
@@ -8,13 +11,14 @@ from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from .checkpoint import Log, write_atomically
 from .generator import Style, draw_scene
-from .grid import cut_tiles
-from .labels import dense_labels
+from .grid import CELL, CELLS, TILES, Cut
+from .labels import HEADS, dense_labels
 from .loop import Deadline
 from .pages import draw_page
 from .scene import Scene
@@ -22,21 +26,27 @@ from .scene import Scene
 SHARD_PICTURES = 250
 
 
-def render_shard(folder: Path, name: str, first: int, seed: int, style: Style, fonts: tuple[str, ...]) -> None:
+def render_shard(
+    folder: Path, name: str, first: int, seed: int, style: Style, fonts: tuple[str, ...], cut: Cut = TILES
+) -> None:
     """Draw `SHARD_PICTURES` pictures with seeds that depend on `seed`, the set's name and the picture's number."""
     done = _index_of(folder, name, first)
     if done.exists():
         return
     is_page = style.kinds == ("page",)
-    draw = partial(draw_page, fonts=fonts) if is_page else partial(draw_scene, fonts=fonts, style=style)
+    draw = (
+        partial(draw_page, fonts=fonts, small=style.small) if is_page else partial(draw_scene, fonts=fonts, style=style)
+    )
     tiles, labels, scenes = [], [], []
     for number in range(first, first + SHARD_PICTURES):
         picture, scene, owner = draw(f"{seed}/{name}/{number}")
-        tiles.append(cut_tiles(picture))
-        labels.append(dense_labels(scene, owner))
-        scenes.append(scene.to_json() | {"tiles": len(tiles[-1])})
+        view = cut.views(scene.width, scene.height)[0]
+        tiles.append(cut.pixels(picture))
+        labels.append(dense_labels(scene, owner, cut))
+        scenes.append(scene.to_json() | {"tiles": len(tiles[-1]), "grid": [view.rows, view.columns]})
     for part, arrays in (("tiles", tiles), ("labels", labels)):
-        write_atomically(done.with_suffix(f".{part}.npy"), partial(_save_array, np.concatenate(arrays)))
+        flat = np.concatenate([array.reshape(-1) for array in arrays])
+        write_atomically(done.with_suffix(f".{part}.npy"), partial(_save_array, flat))
     write_atomically(done, lambda path: path.write_text(json.dumps({"style": asdict(style), "scenes": scenes})))
 
 
@@ -52,8 +62,10 @@ def _save_array(array: np.ndarray, path: Path) -> None:
     path.write_bytes(buffer.getbuffer())
 
 
-def _render_one(first: int, *, folder: Path, name: str, seed: int, style: Style, fonts: tuple[str, ...]) -> None:
-    render_shard(folder, name, first, seed, style, fonts)
+def _render_one(
+    first: int, *, folder: Path, name: str, seed: int, style: Style, fonts: tuple[str, ...], cut: Cut
+) -> None:
+    render_shard(folder, name, first, seed, style, fonts, cut)
 
 
 def render_set(
@@ -66,10 +78,11 @@ def render_set(
     workers: int = 2,
     deadline: Deadline | None = None,
     log: Log | None = None,
+    cut: Cut = TILES,
 ) -> bool:
     """Draw a set of at least `pictures` pictures, keeping shards already on disk; False when the deadline came first."""
     folder.mkdir(parents=True, exist_ok=True)
-    job = partial(_render_one, folder=folder, name=name, seed=seed, style=style, fonts=fonts)
+    job = partial(_render_one, folder=folder, name=name, seed=seed, style=style, fonts=fonts, cut=cut)
     starts = range(0, pictures, SHARD_PICTURES)
     missing = [first for first in starts if not _index_of(folder, name, first).exists()]
     with _mapper(min(workers, len(missing))) as each:
@@ -96,13 +109,27 @@ def _mapper(workers: int) -> Iterator[Callable[..., Iterable[None]]]:
         yield pool.map
 
 
+class Where(NamedTuple):
+    """Where a picture lies: its shard, the number of its first cell in it, its views, and the rows and columns of each."""
+
+    shard: int
+    first: int
+    views: int
+    rows: int
+    columns: int
+
+    @property
+    def tokens(self) -> int:
+        return self.views * self.rows * self.columns
+
+
 class PictureSet:
     """Read access to the finished shards of one set."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self.folder, self.name = folder, name
+    def __init__(self, folder: Path, name: str, cut: Cut = TILES) -> None:
+        self.folder, self.name, self.cut = folder, name, cut
         self.scenes: list[Scene] = []
-        self.where: list[tuple[int, int, int]] = []
+        self.where: list[Where] = []
         self._tiles: list[np.ndarray] = []
         self._labels: list[np.ndarray] = []
         self._read: set[str] = set()
@@ -114,24 +141,25 @@ class PictureSet:
             if path.name in self._read:
                 continue
             self._read.add(path.name)
-            self._tiles.append(np.load(path.with_suffix(".tiles.npy"), mmap_mode="r"))
-            self._labels.append(np.load(path.with_suffix(".labels.npy"), mmap_mode="r"))
-            offset = 0
+            self._tiles.append(np.load(path.with_suffix(".tiles.npy"), mmap_mode="r").reshape(-1, CELL, CELL, 3))
+            self._labels.append(np.load(path.with_suffix(".labels.npy"), mmap_mode="r").reshape(-1, len(HEADS)))
+            first = 0
             for data in json.loads(path.read_text())["scenes"]:
-                tiles = data.pop("tiles")
+                views, grid = data.pop("tiles"), data.pop("grid", (CELLS, CELLS))
                 self.scenes.append(Scene.from_json(data))
-                self.where.append((len(self._tiles) - 1, offset, tiles))
-                offset += tiles
+                self.where.append(Where(len(self._tiles) - 1, first, views, *grid))
+                first += self.where[-1].tokens
 
     def __len__(self) -> int:
         return len(self.scenes)
 
     def tiles(self, index: int) -> np.ndarray:
-        """`uint8[tiles, TILE, TILE, 3]` of one picture."""
-        shard, offset, count = self.where[index]
-        return self._tiles[shard][offset : offset + count]
+        """`uint8[views, CELL * rows, CELL * columns, 3]` of one picture."""
+        shard, first, views, rows, columns = self.where[index]
+        cells = self._tiles[shard][first : first + self.where[index].tokens]
+        return cells.reshape(views, CELL * rows, CELL * columns, 3)
 
     def labels(self, index: int) -> np.ndarray:
-        """`int8[tiles, tokens, heads]` of one picture."""
-        shard, offset, count = self.where[index]
-        return self._labels[shard][offset : offset + count]
+        """`int8[views, tokens, heads]` of one picture."""
+        shard, first, views, _, _ = self.where[index]
+        return self._labels[shard][first : first + self.where[index].tokens].reshape(views, -1, len(HEADS))

@@ -6,9 +6,12 @@ read, the share of a head's visual attention that falls on the place is driven u
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 from .packing import Batch, Packed
 
@@ -16,13 +19,37 @@ FIRST_LAYER = 1
 """The layer before it cannot know yet what was asked."""
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Teaches a language model behind a tower that knows no places where its visual tokens lie.
+
+    Each of them is to say in which third of the picture's height and of its width it lies: `thirds[visual tokens, 2]`. The
+    words for them, `words[2, 3]`, are those that answers name places with, so an answer can take them from the token it is about.
+    """
+
+    thirds: torch.Tensor
+    words: torch.Tensor
+
+    def loss(self, hidden: torch.Tensor, outputs: nn.Linear) -> torch.Tensor:
+        """Cross-entropy between the three words each, of `hidden[visual tokens, width]`."""
+        logits = F.linear(hidden, outputs.weight[self.words.flatten()]).float().unflatten(1, self.words.shape)
+        return F.cross_entropy(logits.flatten(0, 1), self.thirds.flatten())
+
+
 class Grounding:
     """Hears the queries and keys of a forward pass and says how far the heads look beside the asked places.
 
     Only shares within the picture count, not how much a head looks at the picture: what it needs of the text it may take.
+    With a `standing` it also hears what visual tokens know of their own place.
     """
 
-    def __init__(self, rows: Sequence[Packed], places: Sequence[Sequence[Sequence[int]]], batch: Batch) -> None:
+    def __init__(
+        self,
+        rows: Sequence[Packed],
+        places: Sequence[Sequence[Sequence[int]]],
+        batch: Batch,
+        standing: Standing | None = None,
+    ) -> None:
         """`places[row][question]` numbers the visual tokens, among those present, that the answer is read from.
 
         Questions without any are left out.
@@ -48,6 +75,8 @@ class Grounding:
         self._counted = tuple(torch.from_numpy(index).to(device) for index in counted.nonzero())
         self._visual = batch.visual[:, None, :end]
         self._heard: list[torch.Tensor] = []
+        self._shown, self._standing = batch.visual, standing
+        self._astray: torch.Tensor | None = None
 
     def hear(self, layer: int, query: torch.Tensor, key: torch.Tensor) -> None:
         """`query[b, heads, n, d]`, scaled, and `key[b, kv heads, n, d]` of one layer."""
@@ -60,6 +89,16 @@ class Grounding:
         hit = scores.masked_fill(~self._place[:, None], -torch.inf).logsumexp(-1)
         beside = (seen - hit).transpose(1, 2)[self._counted]
         self._heard.append(beside.sum() / max(1, beside.numel()))
+
+    def hear_end(self, hidden: torch.Tensor, outputs: nn.Linear) -> None:
+        """`hidden[b, n, width]`, the last states, and the output layer."""
+        if self._standing is not None:
+            self._astray = self._standing.loss(hidden[self._shown], outputs)
+
+    @property
+    def astray(self) -> torch.Tensor | None:
+        """How far visual tokens are from knowing their own place, where they are asked."""
+        return self._astray
 
     def loss(self) -> torch.Tensor:
         """Minus the logarithm of the share that falls on the asked place: mean over layers, heads and counted tokens.

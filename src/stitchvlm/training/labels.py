@@ -1,8 +1,8 @@
 """Dense labels: what lies under each visual token. They teach the vision tower local facts and nothing more.
 
-A token covers one cell of a tile. Its label names the colour and noun that own most of the cell and the item on that thing's
-tag; for each of a few points spread over its width the character there and that character's place in its text; and whether
-a text begins or ends in the cell.
+A token covers one cell of a view (a tile, or the whole picture). Its label names the colour and noun that own most of the
+cell and the item on that thing's tag; for each of a few points spread over its width the character there and that
+character's place in its text; and whether a text begins or ends in the cell.
 
 The word on a tag is known as its item, and its letters are not spelled: beside the price's they would only be mistaken.
 
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .grid import CELLS, TILE, tile_boxes
-from .scene import Glyph, Scene, Thing
+from .grid import CELL, TILES, Cut, View
+from .scene import Box, Glyph, Scene, Thing
 from .words import COLOUR_NAMES, GLYPHS, NOUNS, TAG_ITEMS
 
 POINTS = 4
@@ -35,15 +35,12 @@ HEADS = {
 COLUMN = {name: column for column, name in enumerate(HEADS)}
 IGNORE = -1
 _SMALLEST_HEIGHT, _SMALLEST_WIDTH, _VISIBLE_SHARE, _ROW_SHARE = 7.0, 3.0, 0.35, 0.35
-_CELL = TILE / CELLS
-
-Rectangle = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class _Seen:
     """A character at one point of one cell. `share` of its height (or of the cell's, where that is less) lies in the cell;
-    `order` is its place in its text, counted from 1, or 0 where the text begins outside the tile.
+    `order` is its place in its text, counted from 1, or 0 where the text begins outside the view.
     """
 
     share: float
@@ -52,19 +49,19 @@ class _Seen:
     order: int
 
 
-def _owner_of_cells(owner: np.ndarray, rectangle: Rectangle) -> np.ndarray:
-    """`int[CELLS * CELLS]`: which thing owns most of nine points spread over each cell."""
-    x0, y0, x1, y1 = rectangle
-    steps = (np.arange(CELLS * 3) + 0.5) / (CELLS * 3)
-    xs = np.clip((x0 + steps * (x1 - x0)).astype(int), 0, owner.shape[1] - 1)
-    ys = np.clip((y0 + steps * (y1 - y0)).astype(int), 0, owner.shape[0] - 1)
-    points = owner[np.ix_(ys, xs)].reshape(CELLS, 3, CELLS, 3).transpose(0, 2, 1, 3).reshape(-1, 9)
+def _owner_of_cells(owner: np.ndarray, view: View) -> np.ndarray:
+    """`int[rows * columns]`: which thing owns most of nine points spread over each cell."""
+    x0, y0, x1, y1 = view.box
+    right, down = ((np.arange(cells * 3) + 0.5) / (cells * 3) for cells in (view.columns, view.rows))
+    xs = np.clip((x0 + right * (x1 - x0)).astype(int), 0, owner.shape[1] - 1)
+    ys = np.clip((y0 + down * (y1 - y0)).astype(int), 0, owner.shape[0] - 1)
+    points = owner[np.ix_(ys, xs)].reshape(view.rows, 3, view.columns, 3).transpose(0, 2, 1, 3).reshape(-1, 9)
     counts = (points[:, :, None] == np.arange(owner.max() + 1)).sum(1)
     return counts.argmax(1)
 
 
-def _visible_part(glyph: Glyph, rectangle: Rectangle) -> Rectangle | None:
-    """The glyph's box cut to the tile, or None where too little of it is left to be read."""
+def _visible_part(glyph: Glyph, rectangle: Box) -> Box | None:
+    """The glyph's box cut to the view, or None where too little of it is left to be read."""
     x0, y0 = max(glyph.x - glyph.width / 2, rectangle[0]), max(glyph.y - glyph.height / 2, rectangle[1])
     x1, y1 = min(glyph.x + glyph.width / 2, rectangle[2]), min(glyph.y + glyph.height / 2, rectangle[3])
     if x1 <= x0 or y1 <= y0 or (x1 - x0) * (y1 - y0) < _VISIBLE_SHARE * glyph.width * glyph.height:
@@ -78,26 +75,28 @@ def _text_of(thing: Thing) -> list[tuple[int, Glyph]]:
     return list(zip(orders, thing.glyphs[len(thing.glyphs) - len(orders) :], strict=True))
 
 
-def _rows_of(y0: float, y1: float) -> Iterator[tuple[int, float]]:
-    """Rows of cells that hold enough of what reaches from `y0` to `y1` (in tile pixels), and the share that they hold."""
-    last, middle = CELLS - 1, min(CELLS - 1, int((y0 + y1) / 2 / _CELL))
-    for row in range(int(y0 / _CELL), min(last, int(y1 / _CELL)) + 1):
-        share = (min(y1, (row + 1) * _CELL) - max(y0, row * _CELL)) / min(y1 - y0, _CELL)
+def _rows_of(y0: float, y1: float, rows: int) -> Iterator[tuple[int, float]]:
+    """Rows of cells that hold enough of what reaches from `y0` to `y1` (in the view's pixels), and the share that they hold."""
+    last, middle = rows - 1, min(rows - 1, int((y0 + y1) / 2 / CELL))
+    for row in range(int(y0 / CELL), min(last, int(y1 / CELL)) + 1):
+        share = (min(y1, (row + 1) * CELL) - max(y0, row * CELL)) / min(y1 - y0, CELL)
         if row == middle or share >= _ROW_SHARE:
             yield row, share
 
 
-def _points_of(x0: float, x1: float) -> range:
-    """Numbers of the points from `x0` to `x1`, counted through the whole width of the tile; the nearest one if there is none."""
-    pitch, last = _CELL / POINTS, CELLS * POINTS - 1
+def _points_of(x0: float, x1: float, columns: int) -> range:
+    """Numbers of the points from `x0` to `x1`, counted through the whole width of the view; the nearest one if there is none."""
+    pitch, last = CELL / POINTS, columns * POINTS - 1
     first, end = (max(0, min(last + 1, int(x / pitch + 0.5))) for x in (x0, x1))
     nearest = min(last, int((x0 + x1) / 2 / pitch))
     return range(first, end) if first < end else range(nearest, nearest + 1)
 
 
-def _characters(scene: Scene, rectangle: Rectangle) -> dict[tuple[int, int], _Seen]:
+def _characters(scene: Scene, view: View) -> dict[tuple[int, int], _Seen]:
     """The character under every point, by cell and point."""
-    scale_x, scale_y = TILE / (rectangle[2] - rectangle[0]), TILE / (rectangle[3] - rectangle[1])
+    rectangle = view.box
+    scale_x = CELL * view.columns / (rectangle[2] - rectangle[0])
+    scale_y = CELL * view.rows / (rectangle[3] - rectangle[1])
     found: dict[tuple[int, int], _Seen] = {}
     for thing in scene.things:
         text = _text_of(thing)
@@ -109,10 +108,11 @@ def _characters(scene: Scene, rectangle: Rectangle) -> dict[tuple[int, int], _Se
             narrow = glyph.char in "1I." or glyph.width * scale_x >= _SMALLEST_WIDTH
             readable = narrow and glyph.height * scale_y >= _SMALLEST_HEIGHT
             x0, x1 = ((x - rectangle[0]) * scale_x for x in part[::2])
-            for row, share in _rows_of(*((y - rectangle[1]) * scale_y for y in part[1::2])):
+            y0, y1 = ((y - rectangle[1]) * scale_y for y in part[1::2])
+            for row, share in _rows_of(y0, y1, view.rows):
                 seen = _Seen(share, glyph, readable, min(order, LONGEST) if begun else 0)
-                for number in _points_of(x0, x1):
-                    place = row * CELLS + number // POINTS, number % POINTS
+                for number in _points_of(x0, x1, view.columns):
+                    place = row * view.columns + number // POINTS, number % POINTS
                     if place not in found or found[place].share < share:
                         found[place] = seen
     return found
@@ -130,12 +130,12 @@ def _write_character(label: np.ndarray, point: int, seen: _Seen) -> None:
             label[COLUMN[name]] = 1
 
 
-def dense_labels(scene: Scene, owner: np.ndarray) -> np.ndarray:
-    """`int8[tiles, CELLS * CELLS, len(HEADS)]` for the tiles of `grid.cut_tiles`, `IGNORE` where nothing can be told."""
+def dense_labels(scene: Scene, owner: np.ndarray, cut: Cut = TILES) -> np.ndarray:
+    """`int8[views, rows * columns, len(HEADS)]` for the views of `cut`, `IGNORE` where nothing can be told."""
     rows = []
-    for rectangle in tile_boxes(scene.width, scene.height):
-        label = np.zeros((CELLS * CELLS, len(HEADS)), np.int8)
-        cell_owner = _owner_of_cells(owner, rectangle)
+    for view in cut.views(scene.width, scene.height):
+        label = np.zeros((view.rows * view.columns, len(HEADS)), np.int8)
+        cell_owner = _owner_of_cells(owner, view)
         for index, thing in enumerate(scene.things, start=1):
             mine = cell_owner == index
             label[mine, COLUMN["colour"]] = 1 + COLOUR_NAMES.index(thing.colour)
@@ -143,7 +143,7 @@ def dense_labels(scene: Scene, owner: np.ndarray) -> np.ndarray:
             label[mine, COLUMN["item"]] = 1 + TAG_ITEMS.index(thing.item) if thing.item else 0
         if scene.kind == "page":
             label[:, COLUMN["noun"]] = IGNORE
-        for (cell, point), seen in _characters(scene, rectangle).items():
+        for (cell, point), seen in _characters(scene, view).items():
             _write_character(label[cell], point, seen)
         rows.append(label)
     return np.stack(rows)

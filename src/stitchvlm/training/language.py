@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch.nn import functional as F
-from transformers import InternVLForConditionalGeneration
+from transformers import PreTrainedModel
 
-from .architecture import visual_features
 from .cache import PictureSet
-from .grid import TOKENS_PER_TILE
-from .grounding import Grounding
+from .grid import Cut
+from .grounding import Grounding, Standing
+from .kinds import kind_of
 from .packing import UNSEEN, Batch, Packed, Packer, collate
 from .questions import Question, ask_several
-from .regions import asked_tokens, keep_around
+from .regions import asked_tokens, keep_around, token_boxes
 from .scene import Scene, Thing
 from .tower import normalise
-from .words import SYSTEM_PROMPTS
+from .words import SYSTEM_PROMPTS, THIRDS
 
 MOST_LOST = 0.4
 """In half of the pictures whose tokens are dropped, those of the asked text go with a probability of up to this."""
@@ -28,7 +28,7 @@ MOST_LOST = 0.4
 class Lesson:
     """What a language stage asks. Shares and limits move linearly from the first value to the second over the stage.
 
-    `grounding` is the weight of the loss that tells heads where to look.
+    `grounding` is the weight of the loss that tells heads where to look, and visual tokens where they lie.
     """
 
     sets: tuple[str, ...] = ("small",)
@@ -60,34 +60,52 @@ class Exercise:
     rows: list[Packed]
     asked: list[list[Question]]
     kept: list[list[int]]
+    cut: Cut
 
     @property
     def kinds(self) -> list[list[str]]:
         """Each row's kinds of question."""
         return [[question.kind for question in questions] for questions in self.asked]
 
-    def grounding(self) -> Grounding:
-        """Where heads should look, which only a batch that is learnt from has to say."""
+    def grounding(self, words: torch.Tensor | None = None) -> Grounding:
+        """Where heads should look, which only a batch that is learnt from has to say.
+
+        With `words` for the thirds of a picture, `[2, 3]`, also what visual tokens should know of their own place.
+        """
         drawn = zip(self.scenes, self.asked, self.kept, strict=True)
-        places = [asked_tokens(scene, [question.box for question in asked], kept) for scene, asked, kept in drawn]
-        return Grounding(self.rows, places, self.batch)
+        places = [
+            asked_tokens(scene, [question.box for question in asked], kept, self.cut) for scene, asked, kept in drawn
+        ]
+        standing = None if words is None else Standing(self.thirds().to(words.device), words)
+        return Grounding(self.rows, places, self.batch, standing)
+
+    def thirds(self) -> torch.Tensor:
+        """`[visual tokens, 2]`: the third of the picture's height and of its width that each present token's centre is in."""
+        found = []
+        for scene, kept in zip(self.scenes, self.kept, strict=True):
+            boxes = token_boxes(scene, self.cut)[kept]
+            centres = (boxes[:, [1, 0]] + boxes[:, [3, 2]]) / 2 / [scene.height, scene.width]
+            found.append(torch.from_numpy((3 * centres).astype(int)))
+        return torch.cat(found)
 
 
 class FeatureBank:
     """Visual features of pictures, computed once for a frozen tower and kept in bfloat16."""
 
-    def __init__(self, model: InternVLForConditionalGeneration, device: torch.device) -> None:
+    def __init__(self, model: PreTrainedModel, device: torch.device) -> None:
         self._model, self._device = model, device
         self._kept: dict[tuple[str, int], torch.Tensor] = {}
 
     def _computed(self, chosen: list[tuple[PictureSet, int]]) -> torch.Tensor:
         pixels = normalise(np.concatenate([pictures.tiles(index) for pictures, index in chosen]), self._device)
         with torch.autocast(self._device.type, torch.bfloat16):
-            return visual_features(self._model, pixels).float().unflatten(0, (len(chosen), -1)).flatten(1, 2)
+            return (
+                kind_of(self._model).features(self._model, pixels).float().unflatten(0, (len(chosen), -1)).flatten(1, 2)
+            )
 
     @torch.no_grad()
     def features(self, chosen: list[tuple[PictureSet, int]]) -> torch.Tensor:
-        """`[pictures, tokens, width]`; all pictures must have equally many tiles."""
+        """`[pictures, tokens, width]`; all pictures must have views of the same number and shape."""
         missing = [(p, i) for p, i in dict.fromkeys(chosen) if (p.name, i) not in self._kept]
         if missing:
             for (pictures, index), features in zip(missing, self._computed(missing), strict=True):
@@ -95,17 +113,17 @@ class FeatureBank:
         return torch.stack([self._kept[pictures.name, index] for pictures, index in chosen]).float()
 
 
-def pictures_by_tiles(pictures: PictureSet, tiles: tuple[int, ...]) -> dict[int, list[int]]:
-    """Numbers of the set's usable pictures, grouped by how many tiles they have."""
-    groups: dict[int, list[int]] = defaultdict(list)
-    for index, (_, _, count) in enumerate(pictures.where):
-        if count in tiles and any(thing.text for thing in pictures.scenes[index].things):
-            groups[count].append(index)
+def pictures_by_shape(pictures: PictureSet, views: tuple[int, ...]) -> dict[tuple[int, int, int], list[int]]:
+    """Numbers of the set's usable pictures, grouped by their views' number and shape."""
+    groups: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+    for index, where in enumerate(pictures.where):
+        if where.views in views and any(thing.text for thing in pictures.scenes[index].things):
+            groups[where[2:]].append(index)
     return groups
 
 
 def answer_logits(
-    model: InternVLForConditionalGeneration,
+    model: PreTrainedModel,
     batch: Batch,
     features: torch.Tensor,
     grounding: Grounding | None = None,
@@ -124,6 +142,8 @@ def answer_logits(
             use_cache=False,
             grounding=grounding,
         ).last_hidden_state
+        if grounding is not None:
+            grounding.hear_end(hidden, model.lm_head)
         asked = batch.targets != UNSEEN
         return model.lm_head(hidden[asked]).float(), batch.targets[asked]
 
@@ -158,7 +178,7 @@ class LanguageTrainer:
 
     def __init__(
         self,
-        model: InternVLForConditionalGeneration,
+        model: PreTrainedModel,
         packer: Packer,
         sets: dict[str, PictureSet],
         lesson: Lesson,
@@ -167,15 +187,17 @@ class LanguageTrainer:
         self.model, self.lesson, self._packer, self._seed = model, lesson, packer, seed
         self.device = next(model.parameters()).device
         self.bank = FeatureBank(model, self.device)
+        knows = kind_of(model).tower_knows_places
+        self._words = None if knows else torch.tensor(packer.words(THIRDS), device=self.device)
         self._groups: list[tuple[PictureSet, list[int]]] = []
         self._weights: list[float] = []  # the sets share the batches evenly, however many pictures they have
         for name in lesson.sets:
-            groups = list(pictures_by_tiles(sets[name], lesson.tiles).values())
+            groups = list(pictures_by_shape(sets[name], lesson.tiles).values())
             self._groups += [(sets[name], group) for group in groups]
             self._weights += [len(group) / sum(map(len, groups)) for group in groups]
 
     def _choose(self, rng: random.Random, progress: float) -> list[tuple[PictureSet, int]]:
-        """Pictures with equally many tiles and not more things than the lesson has reached."""
+        """Pictures with equal views and not more things than the lesson has reached."""
         low, high = self.lesson.most_things
         limit = low + (high - low) * min(1.0, 2 * progress)
         pictures, group = rng.choices(self._groups, self._weights)[0]
@@ -190,23 +212,23 @@ class LanguageTrainer:
         self, pictures: PictureSet, index: int, keep: int | None, rng: random.Random, progress: float
     ) -> tuple[Packed, list[Question], list[int]]:
         """One row, its questions, and the visual tokens it has: all, or up to `keep` around what one question asks for."""
-        scene = pictures.scenes[index]
-        total = pictures.where[index][2] * TOKENS_PER_TILE
+        scene, where = pictures.scenes[index], pictures.where[index]
         system = rng.choice(SYSTEM_PROMPTS) if rng.random() < 0.15 else None
         asked = ask_several(scene, self.lesson.questions, self.lesson.shares(progress), rng)
-        kept = list(range(total))
+        kept = list(range(where.tokens))
         if keep is not None:
             subject = _subject(asked[0], scene)
             asked = [q for q in asked if _subject(q, scene) == subject]
             lost = rng.choice((0.0, rng.uniform(0.0, MOST_LOST)))
-            kept = keep_around(scene, subject, keep, np.random.default_rng(rng.getrandbits(32)), lost)
-        return self._packer.pack(asked, kept, total, system), asked, kept
+            kept = keep_around(scene, subject, keep, np.random.default_rng(rng.getrandbits(32)), lost, pictures.cut)
+        return self._packer.pack(asked, kept, where.tokens, system, (where.rows, where.columns)), asked, kept
 
     def exercise(self, step: int, progress: float) -> Exercise:
         """What this step learns from."""
         rng = random.Random(f"{self._seed}-{step}")
         chosen = self._choose(rng, progress)
-        total = chosen[0][0].where[chosen[0][1]][2] * TOKENS_PER_TILE
+        first, index = chosen[0]
+        total = first.where[index].tokens
         pruned = rng.random() < self.lesson.dropped_share
         keep = rng.randint(max(10, total // 14), total // 3) if pruned else None
         drawn = [self._pack(pictures, index, keep, rng, progress) for pictures, index in chosen]
@@ -216,19 +238,23 @@ class LanguageTrainer:
             [features[k, torch.tensor(tokens, device=features.device)] for k, tokens in enumerate(kept)]
         )
         scenes = [pictures.scenes[index] for pictures, index in chosen]
-        return Exercise(collate(rows, self.device), present, scenes, rows, asked, kept)
+        return Exercise(collate(rows, self.device), present, scenes, rows, asked, kept, first.cut)
 
     def loss_at(self, step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
         """The loss, and of its two parts "answers" is the answers' cross-entropy and "beside" that of the grounding."""
         given = self.exercise(step, progress)
-        grounding = given.grounding()
+        grounding = given.grounding(self._words)
         logits, targets = answer_logits(self.model, given.batch, given.features, grounding)
         scores = score_answers(logits.detach(), targets, given.batch, given.kinds)
         reading = scores.get("read", []) + scores.get("price", [])
         answers, beside = F.cross_entropy(logits, targets), grounding.loss()
         figures = {"answers": answers.item(), "beside": beside.item(), "reads": sum(reading) / max(1, len(reading))}
         figures |= {kind: sum(v) / len(v) for kind, v in scores.items() if kind in ("where", "colour", "cell", "bind")}
-        return answers + self.lesson.grounding * beside, figures
+        loss = answers + self.lesson.grounding * beside
+        if grounding.astray is not None:
+            figures["astray"] = grounding.astray.item()
+            loss = loss + self.lesson.grounding * grounding.astray
+        return loss, figures
 
     @torch.no_grad()
     def figures(self, batches: int) -> dict[str, float]:

@@ -13,14 +13,18 @@ from .scene import Scene, Thing
 from .words import CLEAR_ALPHABET, COLOUR_NAMES, COLOURS, FULL_ALPHABET, GLYPHS
 
 PAGE_SIZE = (640, 480)
+SMALL_PAGE_SIZES = ((320, 240), (280, 280), (240, 320))
+"""Of the aspects that small pictures have."""
 
 
-def draw_page(seed: int | str, fonts: tuple[str, ...] = (DEFAULT_FONT,)) -> tuple[Image.Image, Scene, np.ndarray]:
+def draw_page(
+    seed: int | str, fonts: tuple[str, ...] = (DEFAULT_FONT,), small: bool = False
+) -> tuple[Image.Image, Scene, np.ndarray]:
     """Rows of coloured plates with two to six random characters each; the result is as of `generator.draw_scene`."""
     rng = random.Random(f"page-{seed}")
-    width, height = PAGE_SIZE
-    picture = Image.new("RGB", PAGE_SIZE, tuple(rng.randint(150, 255) for _ in range(3)))
-    owner = Image.new("L", PAGE_SIZE, 0)
+    width, height = rng.choice(SMALL_PAGE_SIZES) if small else PAGE_SIZE
+    picture = Image.new("RGB", (width, height), tuple(rng.randint(150, 255) for _ in range(3)))
+    owner = Image.new("L", (width, height), 0)
     things: list[Thing] = []
     common = rng.choice(fonts)
     y = rng.randint(0, 12)

@@ -1,25 +1,27 @@
 """Runs the stages of one model in order, each resumable, and saves the finished model in transformers' own format."""
 
 import random
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from .align import align_words
-from .architecture import EMBEDDING_SCALE, SIZES, build_model, grow_language_model, visual_features
+from .architecture import EMBEDDING_SCALE, SIZES, grow_language_model
 from .attention import use_plain_attention
 from .cache import PictureSet
 from .checkpoint import Log, load_state
+from .kinds import KINDS
 from .language import LanguageTrainer, Lesson
 from .loop import Deadline, LossAt, run_stage
 from .packing import Packer
 from .recipe import SETTLED, Recipe, Stage
 from .saved import load_saved, save_model
-from .tokenizer import SPECIAL, save_processor, train_tokenizer
-from .tower import DenseReader, dense_loss, normalise, tile_batch, vary_light
+from .tokenizer import special_tokens, train_tokenizer
+from .tower import DenseReader, Views, dense_loss, normalise, vary_light
 
-CHECK_EVERY = 200
+CHECK_EVERY, CHECK_BATCHES = 200, 8
 _LANGUAGE = ("model.language_model.", "lm_head.")
 
 
@@ -29,12 +31,14 @@ class Pipeline:
     def __init__(self, which: str, recipe: Recipe, data: Path, folder: Path, seed: int, device: torch.device) -> None:
         self.which, self.recipe, self.folder, self.seed, self.device = which, recipe, folder, seed, device
         self.log = Log(folder / "log.jsonl")
-        self.tokenizer = train_tokenizer()
-        self.packer = Packer(self.tokenizer)
-        self.sets = {name: PictureSet(data, name) for name in recipe.pictures}
-        tokens = {token: self.tokenizer.convert_tokens_to_ids(token) for token in SPECIAL}
+        self.kind = KINDS[recipe.kind]
+        self.tokenizer = train_tokenizer(self.kind.picture_tokens)
+        self.packer = Packer(self.tokenizer, self.kind.chat)
+        self.sets = {name: PictureSet(data, name, pictures.cut) for name, pictures in recipe.pictures.items()}
+        special = special_tokens(self.kind.picture_tokens)
+        tokens = {token: self.tokenizer.convert_tokens_to_ids(token) for token in special}
         size = replace(SIZES[which], text_mlp=self._mlp_width(recipe.stages[which][0]))
-        self.model = build_model(size, tokens, len(self.tokenizer), seed).to(device)
+        self.model = self.kind.build(size, tokens, len(self.tokenizer), seed).to(device)
         use_plain_attention(self.model)
         self._reader = DenseReader(self.model).to(device)
 
@@ -118,42 +122,46 @@ class Pipeline:
         if not checkpoint.exists() and not self.model.lm_head.weight.any():
             self._match_scales()
             align_words(self.model, self._reader.heads, self.tokenizer)
-        for part in (self.model.model.vision_tower, self.model.model.multi_modal_projector):
+        for part in self.kind.vision(self.model).values():
             part.requires_grad_(False)
         loss_at = self._language_loss(stage, stage.lesson)
         return run_stage(stage.name, self.model, loss_at, stage.budget, checkpoint, self.log, deadline)
 
     @torch.no_grad()
     def _match_scales(self) -> None:
-        """Scale the projector's output to the size of the token embeddings, before the language model has seen it."""
-        tiles, _ = tile_batch([self.sets["small"]], random.Random(self.seed), 64)
-        size = visual_features(self.model, normalise(tiles, self.device)).square().mean().sqrt()
-        last = self.model.model.multi_modal_projector.linear_2
+        """Scale the visual features to the size of the token embeddings, before the language model has seen it."""
+        views, _ = Views([self.sets["small"]]).draw(random.Random(self.seed), 64)
+        size = self.kind.features(self.model, normalise(views, self.device)).square().mean().sqrt()
+        last = self.kind.last_projection(self.model)
         last.weight.mul_(EMBEDDING_SCALE / size)
         last.bias.mul_(EMBEDDING_SCALE / size)
 
     def _tower_loss(self, reader: DenseReader, stage: Stage) -> LossAt:
-        train = [self.sets[name] for name in ("page", "small", "page", "wide")]
-        check = [self.sets[name] for name in ("small-check", "wide-check")]
+        train = Views([self.sets[name] for name in ("page", "small", "page", "wide")])
+        check = Views([self.sets[name] for name in ("small-check", "wide-check")])
 
         def loss_at(step: int, _: float) -> tuple[torch.Tensor, dict[str, float]]:
             if step % CHECK_EVERY == CHECK_EVERY - 1:
                 self.log(check=stage.name, step=step, **self._check_tower(reader, check))
             rng = random.Random(f"{self.seed}-tower-{step}")
-            tiles, labels = tile_batch(train, rng, stage.tiles_a_step)
+            views, labels = train.draw(rng, stage.tiles_a_step)
             with torch.autocast(self.device.type, torch.bfloat16):
-                logits = reader(vary_light(normalise(tiles, self.device), rng))
+                logits = reader(vary_light(normalise(views, self.device), rng))
             return dense_loss(logits, torch.as_tensor(labels, device=self.device))
 
         return loss_at
 
     @torch.no_grad()
-    def _check_tower(self, reader: DenseReader, check: list[PictureSet]) -> dict[str, float]:
-        tiles, labels = tile_batch(check, random.Random(0), 192, tries=1)
-        with torch.autocast(self.device.type, torch.bfloat16):
-            parts = [reader(normalise(tiles[k : k + 48], self.device)) for k in range(0, len(tiles), 48)]
-        logits = [torch.cat(column) for column in zip(*parts, strict=True)]
-        return dense_loss(logits, torch.as_tensor(labels, device=self.device))[1]
+    def _check_tower(self, reader: DenseReader, check: Views) -> dict[str, float]:
+        """The figures of unseen pictures, means over a few batches."""
+        totals: dict[str, float] = defaultdict(float)
+        for number in range(CHECK_BATCHES):
+            views, labels = check.draw(random.Random(number), 48, tries=1)
+            with torch.autocast(self.device.type, torch.bfloat16):
+                logits = reader(normalise(views, self.device))
+            for name, value in dense_loss(logits, torch.as_tensor(labels, device=self.device))[1].items():
+                totals[name] += value / CHECK_BATCHES
+        return totals
 
     def _language_loss(self, stage: Stage, lesson: Lesson) -> LossAt:
         trainer = LanguageTrainer(self.model, self.packer, self.sets, lesson, f"{self.seed}-{self.which}-{stage.name}")
@@ -181,4 +189,4 @@ class Pipeline:
     def save(self, folder: Path) -> None:
         """Write the model in bfloat16 with tokenizer and processor files."""
         save_model(self.model, folder)
-        save_processor(self.tokenizer, folder)
+        self.kind.save_processor(self.tokenizer, folder)

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
+from . import words as vocabulary
 from .scene import Box, Scene, Thing
 
 READ_KINDS = ("read", "price")
@@ -97,8 +98,8 @@ def _place(scene: Scene, thing: Thing) -> str | None:
     """By thirds, from "top left" to "bottom right", or None too near a border between thirds."""
     words = []
     for value, size, names in (
-        (thing.centre[1], scene.height, ("top", "middle", "bottom")),
-        (thing.centre[0], scene.width, ("left", "center", "right")),
+        (thing.centre[1], scene.height, vocabulary.THIRDS[0]),
+        (thing.centre[0], scene.width, vocabulary.THIRDS[1]),
     ):
         share = 3 * value / size
         if min(abs(share - 1), abs(share - 2)) < 0.12:

@@ -4,22 +4,25 @@ from functools import lru_cache
 
 import numpy as np
 
-from .grid import CELLS, tile_boxes
+from .grid import TILES, Cut
 from .scene import Box, Scene, Thing
 
 
-def token_boxes(scene: Scene) -> np.ndarray:
+def token_boxes(scene: Scene, cut: Cut = TILES) -> np.ndarray:
     """`float[tokens, 4]`: the picture rectangle of every visual token, in sequence order."""
-    return _token_boxes(scene.width, scene.height)
+    return _token_boxes(scene.width, scene.height, cut)
 
 
 @lru_cache(maxsize=1000)
-def _token_boxes(width: int, height: int) -> np.ndarray:
+def _token_boxes(width: int, height: int, cut: Cut) -> np.ndarray:
     rows = []
-    for x0, y0, x1, y1 in tile_boxes(width, height):
-        w, h = (x1 - x0) / CELLS, (y1 - y0) / CELLS
+    for view in cut.views(width, height):
+        x0, y0, x1, y1 = view.box
+        w, h = (x1 - x0) / view.columns, (y1 - y0) / view.rows
         rows += [
-            (x0 + c * w, y0 + r * h, x0 + (c + 1) * w, y0 + (r + 1) * h) for r in range(CELLS) for c in range(CELLS)
+            (x0 + c * w, y0 + r * h, x0 + (c + 1) * w, y0 + (r + 1) * h)
+            for r in range(view.rows)
+            for c in range(view.columns)
         ]
     return np.array(rows)
 
@@ -31,13 +34,13 @@ def tokens_touching(boxes: np.ndarray, box: Box) -> np.ndarray:
 
 
 def keep_around(
-    scene: Scene, things: list[Thing], count: int, rng: np.random.Generator, lost: float = 0.0
+    scene: Scene, things: list[Thing], count: int, rng: np.random.Generator, lost: float = 0.0, cut: Cut = TILES
 ) -> list[int]:
     """Up to `count` tokens: those that touch the things' texts, then others of the things and of the rest at random.
 
     Each of the first is missing with probability `lost`, as a guide may miss some.
     """
-    boxes = token_boxes(scene)
+    boxes = token_boxes(scene, cut)
     text = np.unique(np.concatenate([tokens_touching(boxes, t.text_box) for t in things]))
     body = np.setdiff1d(np.unique(np.concatenate([tokens_touching(boxes, t.box) for t in things])), text)
     rest = np.setdiff1d(np.arange(len(boxes)), np.concatenate([text, body]))
@@ -48,10 +51,10 @@ def keep_around(
     return sorted(np.concatenate([text, some_body, some_rest]).astype(int).tolist())
 
 
-def asked_tokens(scene: Scene, boxes: list[Box], kept: list[int]) -> list[list[int]]:
+def asked_tokens(scene: Scene, boxes: list[Box], kept: list[int], cut: Cut = TILES) -> list[list[int]]:
     """For each of the boxes (picture fractions), which of the kept tokens touch it, counted among the kept ones.
 
     Those of the thumbnail are among them. Nothing for a box of the whole picture: it says nothing about where to look.
     """
-    tokens = token_boxes(scene)[kept] / [scene.width, scene.height, scene.width, scene.height]
+    tokens = token_boxes(scene, cut)[kept] / [scene.width, scene.height, scene.width, scene.height]
     return [[] if box == (0.0, 0.0, 1.0, 1.0) else tokens_touching(tokens, box).tolist() for box in boxes]

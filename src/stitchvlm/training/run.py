@@ -1,4 +1,4 @@
-"""One call that draws the pictures and trains the pair, or goes on with it."""
+"""One call that draws the pictures and trains a recipe's models, or goes on with them."""
 
 from pathlib import Path
 
@@ -10,8 +10,6 @@ from .fonts import find_fonts
 from .loop import Deadline
 from .pipeline import Pipeline
 from .recipe import RECIPES, Recipe, adapt
-
-BOTH = ("small", "large")
 
 
 def find_recipe(name: str) -> Recipe:
@@ -32,7 +30,7 @@ def draw(recipe: Recipe, folder: Path, deadline: Deadline, fonts: str | Path | N
     if len(typefaces) == 1:
         log(warning=f"no fonts under {fonts or 'the folders of the system'}: all text is drawn in Pillow's own")
     return all(
-        render_set(folder / "data", name, p.count, p.seed, p.style, typefaces, workers, deadline, log)
+        render_set(folder / "data", name, p.count, p.seed, p.style, typefaces, workers, deadline, log, p.cut)
         for name, p in recipe.pictures.items()
     )
 
@@ -53,19 +51,19 @@ def train(
     scale: int = 1,
     pace: float = 1.0,
 ) -> bool:
-    """Train the pair (or `only` one of "small" and "large") into `out`; True when every stage is finished.
+    """Train the recipe's models (or `only` one of them, such as "small") into `out`; True when every stage is finished.
 
     Pictures are drawn first, into `out/data`. After `minutes` the state is saved and work stops; called again, it goes
     on from there. `resume=False` refuses a folder that already holds training state. Models as far as they have come
-    are written to `out/pair/small` and `out/pair/large`.
+    are written to `out/pair`, each into a folder of its name.
 
     The large model grows out of the finished small one. Where a model has no training state yet, `init_from` gives it the
     weights of a saved pair (or of a single model), and the stage `begin`, or else the last one, is the first; behind a
     stage that only the small model has, the large one grows anew. `scale` and `pace` multiply batches and budgets.
     """
     folder, chosen, deadline = Path(out), adapt(find_recipe(recipe), scale, pace), Deadline(minutes)
-    names = BOTH if only is None else (only,)
-    _check(folder, names, resume, init_from, begin)
+    names = tuple(chosen.stages) if only is None else (only,)
+    _check(folder, names, tuple(chosen.stages), resume, init_from, begin)
     if threads is not None:
         torch.set_num_threads(threads)
     if not draw(chosen, folder, deadline, fonts, workers):
@@ -91,10 +89,17 @@ def train(
     return True
 
 
-def _check(folder: Path, names: tuple[str, ...], resume: bool, init_from: str | Path | None, begin: str | None) -> None:
+def _check(
+    folder: Path,
+    names: tuple[str, ...],
+    known: tuple[str, ...],
+    resume: bool,
+    init_from: str | Path | None,
+    begin: str | None,
+) -> None:
     """Refuse what cannot be done before any picture is drawn."""
-    if unknown := set(names) - set(BOTH):
-        raise ValueError(f"there is no model {unknown.pop()!r}: choose small or large")
+    if unknown := set(names) - set(known):
+        raise ValueError(f"there is no model {unknown.pop()!r}: choose {' or '.join(known)}")
     if begin is not None and init_from is None:
         raise ValueError(f"the stage {begin!r} needs weights to begin with: name a saved pair as well")
     if init_from is not None and not Path(init_from).is_dir():

@@ -4,27 +4,27 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
-from transformers import GenerationConfig, InternVLForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import AutoModelForImageTextToText, GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 
-def save_model(model: InternVLForConditionalGeneration, folder: Path) -> None:
+def save_model(model: PreTrainedModel, folder: Path) -> None:
     """bfloat16 safetensors, config and greedy generation defaults."""
     model.config.dtype = torch.bfloat16
-    copy = InternVLForConditionalGeneration(model.config).to(torch.bfloat16)
+    copy = type(model)(model.config).to(torch.bfloat16)
     copy.load_state_dict(model.state_dict())
     text = model.config.text_config
     copy.generation_config = GenerationConfig(eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id)
     copy.save_pretrained(folder)
 
 
-def load_saved(folder: Path, tokenizer: PreTrainedTokenizerFast) -> InternVLForConditionalGeneration:
+def load_saved(folder: Path, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     """The model in `folder`, in float32; it must have been trained with this very tokenizer.
 
     Raises:
         ValueError: if there is no such model, or its tokenizer is another one.
     """
     try:
-        model, found = InternVLForConditionalGeneration.from_pretrained(
+        model, found = AutoModelForImageTextToText.from_pretrained(
             folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
         )
         known = Tokenizer.from_file(str(folder / "tokenizer.json"))

@@ -1,6 +1,8 @@
-"""The pair's tokenizer: byte-level BPE learned from the question corpus; capitals and digits are always single tokens."""
+"""The tokenizer: byte-level BPE learned from the question corpus; capitals and digits are always single tokens.
 
-import json
+Models of another kind call the tokens around and in place of a picture otherwise. Everything else is the same, ids included.
+"""
+
 import random
 from pathlib import Path
 
@@ -8,31 +10,31 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import PreTrainedTokenizerFast
 
 from . import questions
-from .grid import CELLS, MAX_TILES, MIN_TILES, TILE
 from .words import COLOUR_NAMES, NOUNS, SYSTEM_PROMPTS, TAG_ITEMS
 
-SPECIAL = (
-    "<|endoftext|>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<img>",
-    "</img>",
-    "<IMG_CONTEXT>",
-    "<video>",
-)
+INTERNVL_TOKENS = {
+    "start_image_token": "<img>",
+    "end_image_token": "</img>",
+    "context_image_token": "<IMG_CONTEXT>",
+    "video_token": "<video>",
+}
+QWEN2_VL_TOKENS = {
+    "vision_bos_token": "<|vision_start|>",
+    "vision_eos_token": "<|vision_end|>",
+    "image_token": "<|image_pad|>",
+    "video_token": "<|video_pad|>",
+}
+"""What a tokenizer calls the tokens around and in place of pictures, and these, in the order of their ids."""
+
+
+def special_tokens(picture_tokens: dict[str, str] = INTERNVL_TOKENS) -> tuple[str, ...]:
+    """All special tokens in the order of their ids."""
+    return ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *picture_tokens.values())
+
+
+SPECIAL = special_tokens()
 VOCABULARY = 512
 _WORDS = r"<\|[a-z_]+\|>| ?[a-z]+|[A-Z]|[0-9]|\s|[^\sA-Za-z0-9]+"
-
-CHAT_TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
-    "{% if message['content'] is string %}{{ message['content'] }}"
-    "{% else %}{% for content in message['content'] %}"
-    "{% if content['type'] == 'image' %}<IMG_CONTEXT>\n"
-    "{% elif content['type'] == 'video' %}<video>\n"
-    "{% elif content['type'] == 'text' %}{{ content['text'] }}{% endif %}"
-    "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 
 
 def corpus(seed: int = 0, lines: int = 6000) -> list[str]:
@@ -63,7 +65,7 @@ def corpus(seed: int = 0, lines: int = 6000) -> list[str]:
     return made + list(SYSTEM_PROMPTS) * 20 + list(TAG_ITEMS) * 20
 
 
-def train_tokenizer() -> PreTrainedTokenizerFast:
+def train_tokenizer(picture_tokens: dict[str, str] = INTERNVL_TOKENS) -> PreTrainedTokenizerFast:
     """Learn the vocabulary; any text can be encoded, down to single bytes."""
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.Sequence(
@@ -75,7 +77,7 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
     core.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
-        special_tokens=list(SPECIAL),
+        special_tokens=list(special_tokens(picture_tokens)),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -84,39 +86,15 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
         tokenizer_object=core,
         pad_token="<|endoftext|>",
         eos_token="<|im_end|>",
-        extra_special_tokens={
-            "start_image_token": "<img>",
-            "end_image_token": "</img>",
-            "context_image_token": "<IMG_CONTEXT>",
-            "video_token": "<video>",
-        },
+        extra_special_tokens=picture_tokens,
         padding_side="left",
         model_max_length=4096,
         clean_up_tokenization_spaces=False,
     )
 
 
-def save_processor(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Write tokenizer, chat template, image processor and processor settings as `AutoProcessor` expects them."""
+def save_tokenizer(tokenizer: PreTrainedTokenizerFast, chat_template: str, folder: Path) -> None:
+    """Write the tokenizer with a chat template beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
-    (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE)
-    image = {
-        "image_processor_type": "GotOcr2ImageProcessor",
-        "processor_class": "InternVLProcessor",
-        "crop_to_patches": True,
-        "min_patches": MIN_TILES,
-        "max_patches": MAX_TILES,
-        "do_convert_rgb": True,
-        "do_resize": True,
-        "do_rescale": True,
-        "do_normalize": True,
-        "size": {"height": TILE, "width": TILE},
-        "resample": 3,
-        "rescale_factor": 1 / 255,
-        "image_mean": [0.48145466, 0.4578275, 0.40821073],
-        "image_std": [0.26862954, 0.26130258, 0.27577711],
-    }
-    (folder / "preprocessor_config.json").write_text(json.dumps(image, indent=2) + "\n")
-    processor = {"processor_class": "InternVLProcessor", "image_seq_length": CELLS * CELLS}
-    (folder / "processor_config.json").write_text(json.dumps(processor, indent=2) + "\n")
+    (folder / "chat_template.jinja").write_text(chat_template)

@@ -41,3 +41,5 @@ SYSTEM_PROMPTS = (
     "Answer with the text that you see.",
     "Be concise.",
 )
+THIRDS = (("top", "middle", "bottom"), ("left", "center", "right"))
+"""What the thirds of a picture's height and width are called."""
