@@ -208,7 +208,9 @@ def test_train_hands_everything_on(monkeypatch, tmp_path):
 
 
 def test_an_unknown_recipe_is_one_sentence(tmp_path):
-    assert "'novel': choose one of qwen2_vl, scenes" in sentence(stitch("train", "--recipe", "novel", "--out", str(tmp_path)), 2)
+    assert "'novel': choose one of qwen2_vl, scenes" in sentence(
+        stitch("train", "--recipe", "novel", "--out", str(tmp_path)), 2
+    )
 
 
 # What goes wrong in the request: exit code 2
