@@ -4,14 +4,20 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image
 
 from ..fonts import DEFAULT_FONT
 from ..scene import Box
+from .chart import compose_chart
 from .document import Document, around
+from .form import compose_form, compose_ticket
+from .invoice import compose_invoice
 from .page import Page
+from .price_list import compose_price_list
 from .receipt import compose_receipt
 from .scan import CLEAN, Scan, choose_scan, take
+from .sign import compose_sign
 from .truth import read_page
 from .typefaces import Faces, sort_faces
 from .warp import Frame, Warp, choose_warp
@@ -22,20 +28,25 @@ MOST = (720, 1440)
 
 @dataclass(frozen=True)
 class _Kind:
-    """How documents of a kind are made. `widths` are those of the paper in pixels; a calm kind is drawn or kept well.
-
-    Composers take a seed, faces and the width of the paper.
+    """How documents of a kind are made. `widths` are those of the paper in pixels; `place` is
+    where they lie, for `choose_scan`. Composers take a seed, faces and the width of the paper.
     """
 
     compose: Callable[[str, Faces, int], Page]
     widths: tuple[int, int]
     frame: Frame
-    calm: bool = False
+    place: str
 
 
 _KINDS = {
-    "receipt": _Kind(compose_receipt, (460, 710), Frame(MOST, (-0.03, 0.05))),
-    "slip": _Kind(compose_receipt, (215, 340), Frame(MOST, (0.2, 1.0), 0.4)),
+    "receipt": _Kind(compose_receipt, (460, 710), Frame(MOST, (-0.03, 0.05)), "till"),
+    "slip": _Kind(compose_receipt, (215, 340), Frame(MOST, (0.2, 1.0), 0.4), "page"),
+    "invoice": _Kind(compose_invoice, (600, 715), Frame(MOST, (-0.02, 0.02), 0.6), "office"),
+    "form": _Kind(compose_form, (480, 715), Frame(MOST, (-0.02, 0.04), 0.6), "office"),
+    "ticket": _Kind(compose_ticket, (400, 715), Frame(MOST, (0.0, 0.1), 1.0), "desk"),
+    "prices": _Kind(compose_price_list, (380, 700), Frame(MOST, (0.0, 0.08), 0.6), "wall"),
+    "chart": _Kind(compose_chart, (360, 715), Frame(MOST, (0.0, 0.0), 0.15), "screen"),
+    "sign": _Kind(compose_sign, (300, 600), Frame(MOST, (0.02, 0.3), 1.0), "wall"),
 }
 KINDS = tuple(_KINDS)
 """What can be drawn. A slip is a receipt that takes up little of its picture."""
@@ -71,7 +82,7 @@ def _plan(seed: int | str, kind: str, fonts: tuple[str, ...], clean: bool) -> _P
         width = int(width * max(0.6, 0.97 * MOST[1] / page.height))
         page = made.compose(key, faces, width)
     warp, *size = choose_warp(rng, (page.width, page.height), _printed(page), made.frame)
-    scan = choose_scan(rng, page.colour, made.calm)
+    scan = choose_scan(rng, made.place, page.colour)
     return _Plan(kind, page, warp, CLEAN if clean else scan, (size[0], size[1]))
 
 
@@ -103,8 +114,6 @@ def draw_crop(
     plan = _plan(seed, kind, fonts, clean)
     rng = random.Random(f"crop-{seed}")
     x0, y0, x1, y1 = rng.choice([run.box() for run in plan.page.runs()])
-    import numpy as np
-
     x, y = plan.warp.to_picture(np.array([(rng.uniform(x0, x1), (y0 + y1) / 2)]))[0]
     corner = []
     for centre, length in ((x, plan.size[0]), (y, plan.size[1])):

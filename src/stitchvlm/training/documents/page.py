@@ -117,12 +117,12 @@ class Page:
 
 def _paint_run(canvas: Image.Image, run: Run, ink: Ink | int, x0: int, y0: int) -> None:
     x, y = float(run.x - x0), run.y - y0
-    stamp_of, paste = run.type.stamp, canvas.paste
     for char in run.text:
-        stamp = stamp_of(char)
-        if stamp.ink is not None:
-            paste(ink, (math.floor(x + 0.5) + stamp.dx, y + stamp.dy), stamp.ink)
-        x += stamp.advance
+        if x < canvas.width and x > -4 * run.type.capitals and char != " ":
+            stamp = run.type.stamp(char)
+            if stamp.ink is not None:
+                canvas.paste(ink, (math.floor(x + 0.5) + stamp.dx, y + stamp.dy), stamp.ink)
+        x += run.type.advance(char)
 
 
 def _paint_mark(draw: ImageDraw.ImageDraw, mark: Mark, ink: Ink | int, x0: int, y0: int) -> None:

@@ -123,6 +123,12 @@ class Printer:
         self.y += step
         self.page.height = max(self.page.height, round(self.y))
 
+    def decorate(self, x: float, text: str, emphasis: str = "") -> None:
+        """Adds text that is no line of the document to the row printed last."""
+        type_ = self.setting.type(emphasis)
+        baseline = round(self.y - (self.setting.leading - 1) * type_.capitals / 2)
+        self.page.printed.append(Run(text, round(x), baseline, type_, self.ink))
+
     def text(self, content: "Phrase | str", align: str = "l", emphasis: str = "", inverted: bool = False) -> None:
         """Prints a phrase over the width of the page, wrapped where it has to be."""
         content = phrase(content)

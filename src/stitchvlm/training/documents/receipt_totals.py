@@ -142,6 +142,10 @@ def _summary(rng: random.Random, printer: Printer, sale: Sale, tax: str, money: 
             (f"{tax} Summary", f"Item Amt{sign}", f"Tax{sign}"),
         )
     )
+    if printer.setting.type().measure(heads[0] + heads[1] + " ") > stops[0] - printer.left:
+        heads = ("Code", money.sign or "Amt", heads[2])
+    if printer.setting.type().measure(heads[2] + " ") > stops[1] - stops[0]:
+        heads = (*heads[:2], "Tax")
     printer.row(*_table_row(printer, stops, heads))
     if rng.random() < 0.3:
         printer.rule()

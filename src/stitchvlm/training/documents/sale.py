@@ -65,7 +65,8 @@ def _share(amount: int, rate: int, of: int = 10_000) -> int:
     return (2 * amount * rate + of) // (2 * of)
 
 
-def _unit_price(rng: random.Random, low: int, high: int) -> int:
+def likely_price(rng: random.Random, low: int, high: int) -> int:
+    """A price in that range as shops like them: many end in 0, 90 or 99."""
     price = int(low * (high / low) ** rng.random())
     ending = rng.random()
     if ending < 0.45:
@@ -76,7 +77,7 @@ def _unit_price(rng: random.Random, low: int, high: int) -> int:
 
 
 def _buy(rng: random.Random, name: str, prices: tuple[int, int], code: str, weighed: bool, rebated: bool) -> Bought:
-    unit = _unit_price(rng, *prices)
+    unit = likely_price(rng, *prices)
     quantity = 1000 * rng.choices((1, 2, 3, 4, 5, 6, 10, 12, 24), (60, 16, 8, 4, 3, 3, 3, 2, 1))[0]
     if weighed:
         quantity = rng.randint(80, 3200)
@@ -101,7 +102,7 @@ def _paid(rng: random.Random, total: int) -> int:
 
 def invent_sale(rng: random.Random, trade: str, most_items: int = 14) -> Sale:
     """A random purchase of up to that many goods of the trade, with a total above zero."""
-    count = min(most_items, rng.choices(range(1, 15), (14, 16, 15, 12, 10, 8, 6, 5, 4, 3, 2, 2, 2, 1))[0])
+    count = min(most_items, rng.choices(range(1, 15), (18, 18, 15, 11, 8, 6, 4, 3, 2, 2, 2, 1, 1, 1))[0])
     weigh, rebate = trade == "grocery" and rng.random() < 0.3, rng.random() < 0.15
     prices, codes = GOODS[trade][3], _codes(rng, count)
     items = tuple(

@@ -51,32 +51,44 @@ CLEAN = Scan(0, Print(0), (255, 255, 255), 0, (0, 0), 0, "paper", False, 0, 0, 0
 """No effect at all."""
 
 
-def choose_scan(rng: random.Random, colour: bool = False, calm: bool = False) -> Scan:
-    """A random scan; a calm one is of a document that was drawn on a screen or kept well."""
-    thermal = rng.random() < 0.5
+_BEYOND = {
+    "till": {"paper": 24, "black": 38, "white": 26, "dark": 6, "desk": 6},
+    "page": {"paper": 40, "black": 10, "white": 50},
+    "office": {"paper": 60, "black": 20, "white": 14, "dark": 6},
+    "desk": {"paper": 20, "black": 20, "white": 20, "dark": 15, "desk": 25},
+    "wall": {"paper": 10, "white": 10, "dark": 25, "desk": 55},
+    "screen": {"paper": 1},
+}
+"""Where a document lies, and how often which of what may be seen beyond its paper."""
+
+
+def choose_scan(rng: random.Random, place: str, colour: bool = False) -> Scan:
+    """A random scan of a document that lies on a scanner or elsewhere; those on a screen or a wall are kept well."""
+    calm, till = place in ("screen", "wall"), place in ("till", "page")
+    thermal = till and rng.random() < 0.5
     press = Print(
-        rng.choice((5, 15, 30, 45)) if calm or not thermal else rng.choice((15, 30, 50, 75, 100, 125, 145)),
-        rng.uniform(0.1, 0.55) if not calm and rng.random() < 0.5 else 0.0,
-        rng.uniform(0.1, 0.5) if not calm and rng.random() < 0.2 else 0.0,
-        rng.uniform(0.1, 0.45) if not calm and rng.random() < 0.3 else 0.0,
+        rng.choice((15, 30, 50, 75, 100, 125, 145)) if thermal else rng.choice((5, 15, 30, 45)),
+        rng.uniform(0.1, 0.5) if not calm and rng.random() < 0.5 else 0.0,
+        rng.uniform(0.1, 0.45) if till and rng.random() < 0.2 else 0.0,
+        rng.uniform(0.1, 0.35) if place != "page" and not calm and rng.random() < 0.22 else 0.0,
     )
-    level = rng.choice((255, 255, 250, 245, 238, 230, 215, 195))
+    level = rng.choice((255, 255, 250, 245, 238, 230, 215, 195)) if not calm else rng.choice((255, 255, 250, 240))
     tint = (0, -rng.randint(0, 6), -rng.randint(0, 22)) if colour and rng.random() < 0.4 else (0, 0, 0)
-    rough = 0.25 if calm else 1.0
+    rough = 0.4 if calm else 1.0
     return Scan(
         rng.getrandbits(32),
         press,
         (level + tint[0], level + tint[1], level + tint[2]),
-        rng.uniform(0, 9) * rough,
+        rng.uniform(0, 4.5) * rough,
         (rng.gauss(0, 14) * rough, rng.gauss(0, 14) * rough),
         rng.choices((0, 1, 2, 4), (55, 20, 15, 10))[0] if not calm else 0,
-        rng.choices(("paper", "black", "white", "dark", "desk"), (22, 36, 28, 8, 6))[0],
-        rng.random() < 0.5,
-        rng.uniform(0.04, 0.16) if not calm and rng.random() < 0.18 else 0.0,
-        rng.choice((0, 0, 3, 8, 25)) if not calm else 0,
-        rng.uniform(0.3, 0.9) if rng.random() < 0.4 else 0.0,
-        rng.choice((0, 2, 4, 7, 12)) if not calm else rng.choice((0, 0, 3)),
-        rng.choice((1.0, 1.0, 1.15, 1.4, 2.2)),
+        rng.choices(tuple(_BEYOND[place]), tuple(_BEYOND[place].values()))[0],
+        till and rng.random() < 0.6,
+        rng.uniform(0.04, 0.16) if not calm and rng.random() < 0.15 else 0.0,
+        rng.choice((0, 0, 0, 3, 6, 15)) if not calm else 0,
+        rng.uniform(0.35, 1.0) if rng.random() < 0.45 else 0.0,
+        rng.choice((0, 0, 2, 3, 5, 9)) if not calm else rng.choice((0, 0, 3)),
+        rng.choice((1.0, 1.0, 1.15, 1.4, 2.2)) if not calm else 1.0,
         rng.randint(30, 92) if rng.random() < 0.6 else None,
     )
 
@@ -153,6 +165,8 @@ def _shade(scan: Scan, size: tuple[int, int], window: Box) -> Image.Image:
     if scan.mottle:
         blots = Image.fromarray(state.normal(0, scan.mottle, (rows // 5 + 2, columns // 5 + 2)).astype(np.float32))
         light = light + np.asarray(blots.resize((columns, rows), Image.Resampling.BICUBIC))
+    if scan.noise:
+        light = light + state.normal(0, 0.35 * scan.noise**0.5, columns)[None, :]
     for _ in range(scan.folds):
         angle, place, depth = state.normal(0, 0.25), state.uniform(-0.45, 0.45), state.uniform(5, 30)
         along = (ys - place) * rows + np.tan(angle) * xs * columns
@@ -208,7 +222,7 @@ def _soil(scan: Scan, picture: Image.Image, page: Page, warp: Warp, size: tuple[
         draw.line([*edge, edge[0]], fill=rim if picture.mode == "L" else (rim,) * 3, width=int(state.integers(1, 3)))
     for _ in range(scan.specks):
         x, y = state.random(2) * size - shift
-        radius, grey_level = state.uniform(0.5, 2.2), int(state.integers(20, 190))
+        radius, grey_level = 0.4 + state.exponential(0.5), int(state.integers(20, 190))
         box = (x - radius, y - radius, x + radius, y + radius)
         draw.ellipse(box, fill=grey_level if picture.mode == "L" else (grey_level,) * 3)
 

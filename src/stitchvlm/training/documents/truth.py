@@ -19,7 +19,7 @@ def _paper_glyphs(runs: Sequence[Run]) -> np.ndarray:
     for run in runs:
         x, half, high = float(run.x), run.type.capitals / 2, run.type.capitals
         for char in run.text:
-            advance = run.type.stamp(char).advance
+            advance = run.type.advance(char)
             if char != " ":
                 found.append((np.floor(x + 0.5) + advance / 2, run.y - half, advance, high))
             x += advance

@@ -56,9 +56,8 @@ class Stamp:
     """One character ready to be printed: its ink (None for a space) and where that begins, seen from the pen on the baseline."""
 
     ink: Image.Image | None
-    dx: int
-    dy: int
-    advance: float
+    dx: int = 0
+    dy: int = 0
 
 
 class Type:
@@ -72,26 +71,35 @@ class Type:
         self._font = _load(path, size)
         self._wide, self._tall, self._pitch, self._dots, self._heavy = wide, tall, pitch, dots, heavy
         self._stamps: dict[str, Stamp] = {}
+        self._advances: dict[str, float] = {}
         top = self._font.getbbox("H", anchor="ls")[1]
         self.capitals: float = -top * tall
         """Height of a capital letter in pixels."""
 
     def stamp(self, char: str) -> Stamp:
-        """The character's ink and advance."""
+        """The character's ink."""
         found = self._stamps.get(char)
         if found is None:
             found = self._stamps[char] = self._make(char)
         return found
 
+    def advance(self, char: str) -> float:
+        """How far the character moves the pen, in pixels."""
+        if self._pitch:
+            return self._pitch
+        found = self._advances.get(char)
+        if found is None:
+            found = self._advances[char] = self._font.getlength(char) * self._wide
+        return found
+
     def measure(self, text: str) -> float:
         """Width of the text in pixels."""
-        return sum(self.stamp(char).advance for char in text)
+        return len(text) * self._pitch or sum(map(self.advance, text))
 
     def _make(self, char: str) -> Stamp:
-        advance = self._font.getlength(char) * self._wide
         mask, (left, top) = self._font.getmask2(char, mode="L", anchor="ls")
-        if char == " " or 0 in mask.size:
-            return Stamp(None, 0, 0, self._pitch or advance)
+        if 0 in mask.size:
+            return Stamp(None)
         ink = Image.frombytes("L", mask.size, bytes(mask))
         wide = self._wide
         if self._pitch:
@@ -101,8 +109,8 @@ class Type:
             size = max(1, round(ink.width * wide)), max(1, round(ink.height * self._tall))
             ink = ink.resize(size, Image.Resampling.BILINEAR)
         if self._pitch:
-            x = min(max(0.0, x + (self._pitch - advance) / 2), max(0.0, self._pitch - ink.width))
-            advance = self._pitch
+            spare = self._pitch - self._font.getlength(char) * self._wide
+            x = min(max(0.0, x + spare / 2), max(0.0, self._pitch - ink.width))
         if self._dots:
             ink = _in_dots(ink, self.capitals / self._dots)
         if self._heavy:
@@ -110,7 +118,7 @@ class Type:
             thick.paste(ink, (0, 0))
             thick.paste(255, (1, 0), ink)
             ink = thick
-        return Stamp(ink, round(x), round(y), advance)
+        return Stamp(ink, round(x), round(y))
 
 
 def _in_dots(ink: Image.Image, pitch: float) -> Image.Image:
