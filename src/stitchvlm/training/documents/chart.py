@@ -2,7 +2,7 @@
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..scene import Box
 from .names import coined
@@ -69,12 +69,12 @@ def _number(value: float) -> str:
     return f"{value:g}"
 
 
-def compose_chart(seed: str, faces: Faces, width: int) -> Page:
-    """A bar, line or pie chart `width` pixels wide."""
+def compose_chart(kind: str, seed: str, faces: Faces, width: int) -> Page:
+    """A chart of the kind ("bars", upright or lying, "curve" or "pie"), `width` pixels wide."""
     rng = random.Random(seed)
     page = Page(width, colour=True)
     page.height = round(width * rng.uniform(0.58, 0.9))
-    kind = rng.choices(("bars", "rows", "line", "pie"), (40, 20, 22, 18))[0]
+    draw = {"bars": rng.choice((_bars, _bars, _rows)), "curve": _curve, "pie": _pie}[kind]
     values = _values(rng, rng.randint(3, 6 if kind == "pie" else 8))
     face = rng.choice(faces.plain)
     size = max(11, round(width * rng.uniform(0.026, 0.036)))
@@ -94,9 +94,10 @@ def compose_chart(seed: str, faces: Faces, width: int) -> Page:
     _text(page, tagged("title", chart.title), width / 2 if where == "c" else 0.05 * width, top, chart.title_type, chart.ink, where)
     line = chart.type.capitals
     plot = (0.05 * width + chart.type.measure("00000"), top + 2.5 * line, 0.96 * width, page.height - 3.4 * line)
-    if kind in ("bars", "line") and max(map(chart.type.measure, chart.names)) > 0.92 * (plot[2] - plot[0]) / len(values):
-        kind = "rows"
-    {"bars": _bars, "rows": _rows, "line": _line, "pie": _pie}[kind](rng, page, chart, plot)
+    crowded = max(map(chart.type.measure, chart.names)) > 0.92 * (plot[2] - plot[0]) / len(values)
+    if crowded and draw is not _pie:
+        chart = replace(chart, names=tuple("ABCDEFGHIJ"[: len(values)]))
+    draw(rng, page, chart, plot)
     return page
 
 
@@ -108,7 +109,7 @@ def _scale(page: Page, chart: _Chart, plot: Box, upright: bool, gridded: bool) -
     step = next(base * m for m in (1, 2, 2.5, 5, 10) if base * m >= raw)
     count = math.ceil(max(chart.values) / step)
     page.printed.append(Mark("line", ((x0, y0), (x0, y1), (x1, y1)), chart.ink, 1))
-    for k in range(count + 1):
+    for k in reversed(range(count + 1)):
         text = Phrase(_number(step * k))
         if upright:
             y = y1 - (y1 - y0) * k / count
@@ -157,7 +158,7 @@ def _rows(rng: random.Random, page: Page, chart: _Chart, plot: Box) -> None:
             _text(page, tagged(f"item.{k}.quantity", _number(value)), end + 5, base, chart.type, chart.ink, "l", row)
 
 
-def _line(rng: random.Random, page: Page, chart: _Chart, plot: Box) -> None:
+def _curve(rng: random.Random, page: Page, chart: _Chart, plot: Box) -> None:
     x0, y0, x1, y1 = plot
     most = _scale(page, chart, plot, True, rng.random() < 0.7)
     slot, radius = (x1 - x0) / len(chart.values), rng.choice((3, 4, 5))

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -39,13 +40,16 @@ class _Kind:
 
 
 _KINDS = {
-    "receipt": _Kind(compose_receipt, (460, 710), Frame(MOST, (-0.03, 0.05)), "till"),
+    "receipt": _Kind(compose_receipt, (490, 715), Frame(MOST, (-0.03, 0.05)), "till"),
     "slip": _Kind(compose_receipt, (215, 340), Frame(MOST, (0.2, 1.0), 0.4), "page"),
     "invoice": _Kind(compose_invoice, (600, 715), Frame(MOST, (-0.02, 0.02), 0.6), "office"),
     "form": _Kind(compose_form, (480, 715), Frame(MOST, (-0.02, 0.04), 0.6), "office"),
     "ticket": _Kind(compose_ticket, (400, 715), Frame(MOST, (0.0, 0.1), 1.0), "desk"),
     "prices": _Kind(compose_price_list, (380, 700), Frame(MOST, (0.0, 0.08), 0.6), "wall"),
-    "chart": _Kind(compose_chart, (360, 715), Frame(MOST, (0.0, 0.0), 0.15), "screen"),
+    **{
+        name: _Kind(partial(compose_chart, name), (360, 715), Frame(MOST, (0.0, 0.0), 0.15), "screen")
+        for name in ("bars", "curve", "pie")
+    },
     "sign": _Kind(compose_sign, (300, 600), Frame(MOST, (0.02, 0.3), 1.0), "wall"),
 }
 KINDS = tuple(_KINDS)
@@ -109,7 +113,7 @@ def draw_crop(
     """A square of `side` pixels round a random text of the document that `draw_document` draws; nothing else is drawn.
 
     Lines that are cut hold what can be seen of them; fields and items are there where they are seen whole. A document smaller
-    than the square has its surroundings round it.
+    than the square has its surroundings round it. The kind of what is returned is "crop".
     """
     plan = _plan(seed, kind, fonts, clean)
     rng = random.Random(f"crop-{seed}")
@@ -120,4 +124,4 @@ def draw_crop(
         low = round(centre - side * rng.uniform(0.2, 0.8))
         corner.append(max(0, min(low, length - side)) if length >= side else (length - side) // 2)
     window = (corner[0], corner[1], corner[0] + side, corner[1] + side)
-    return take(plan.scan, plan.page, plan.warp, plan.size, window), read_page(kind, plan.page, plan.warp, window)
+    return take(plan.scan, plan.page, plan.warp, plan.size, window), read_page("crop", plan.page, plan.warp, window)

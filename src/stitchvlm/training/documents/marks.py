@@ -39,7 +39,7 @@ def square_code(rng: random.Random, page: Page, centre: float, y: float, side: f
 
 
 def logo(rng: random.Random, page: Page, faces: Faces, centre: float, y: float, height: float, ink: Ink) -> None:
-    """A simple device: rings, a lozenge or a bar with large initials that count as decoration."""
+    """A simple device: rings, a lozenge or a bar with large initials, or these alone."""
     shape = rng.choice(("ring", "disc", "lozenge", "bar", "letters"))
     half, middle = height / 2, y + height / 2
     box = ((centre - half, y), (centre + half, y + height))
@@ -59,7 +59,7 @@ def logo(rng: random.Random, page: Page, faces: Faces, centre: float, y: float, 
     size = round(height * (0.9 if shape == "letters" else 0.5 / math.sqrt(len(letters))))
     type_ = typeface(rng.choice(faces.bold), max(8, size))
     start = round(centre - type_.measure(letters) / 2)
-    page.printed.append(Run(letters, start, round(middle + type_.capitals / 2), type_, text_ink))
+    page.printed.append(Run(letters, start, round(middle + type_.capitals / 2), type_, text_ink, page.next_row()))
 
 
 def _stroke(page: Page, points: list[tuple[float, float]], ink: Ink, width: int) -> None:
@@ -141,7 +141,7 @@ def write_over(rng: random.Random, page: Page, faces: Faces, colour: bool) -> No
     ink = rng.choice(((30, 40, 120), (20, 20, 30), (150, 30, 40))) if colour else (rng.choice((20, 50, 80)),) * 3
     width = rng.choice((2, 2, 3))
     size = page.width * rng.uniform(0.04, 0.075)
-    top = [run for run in page.runs()[:1]]
+    top = page.runs()[:1]
     if top and top[0].y - top[0].type.capitals > 1.6 * size and rng.random() < 0.7:
         y = rng.uniform(1.3 * size, top[0].y - top[0].type.capitals - 0.2 * size)
         x = rng.uniform(0.05, 0.6) * page.width

@@ -1,0 +1,165 @@
+"""Real scanned receipts in a folder, read into the form of drawn ones.
+
+The folder holds pictures and a file of JSON lines for each split. A line describes one receipt: `id`, `image` (a path within the
+folder), `size` (width and height in pixels), `qa` (objects with `field` and `answer`) and `lines` (objects with `text` and a `box`
+of fractions of the picture). Where single characters stand is not known: they are spread evenly over their line.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ..scene import Box, Glyph
+from .document import CHARACTERS, Document, Line, Written, around
+
+_CAPITALS = 0.72
+"""Height of capitals in heights of a line's box, which holds descenders and some air."""
+
+
+@dataclass(frozen=True)
+class RealReceipt:
+    """A receipt that was scanned: where its picture is and what it says. Its document is marked as estimated."""
+
+    id: str
+    path: Path
+    document: Document
+
+    def picture(self) -> Image.Image:
+        """The picture in grey (mode L) at the document's size."""
+        with Image.open(self.path) as image:
+            picture = image.convert("L")
+        size = self.document.width, self.document.height
+        return picture if picture.size == size else picture.resize(size, Image.Resampling.BILINEAR)
+
+
+def read_receipts(folder: str | Path, split: str = "train") -> list[RealReceipt]:
+    """All receipts of `split`.jsonl in the folder, in its order.
+
+    Raises:
+        ValueError: with one sentence, if a file is missing or something in it is not of the form above.
+    """
+    source = Path(folder) / f"{split}.jsonl"
+    if not source.is_file():
+        raise ValueError(f"{source} is missing: a folder of receipts has a file of JSON lines for every split")
+    receipts = []
+    for number, text in enumerate(source.read_text(encoding="utf-8").splitlines(), start=1):
+        if not text.strip():
+            continue
+        try:
+            data = json.loads(text)
+            receipt = RealReceipt(str(data["id"]), Path(folder) / data["image"], _document(data))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"line {number} of {source} does not describe a receipt: {error!r}") from error
+        if not receipt.path.is_file():
+            raise ValueError(f"{receipt.path} is missing, which line {number} of {source} names")
+        receipts.append(receipt)
+    if not receipts:
+        raise ValueError(f"{source} holds no receipt")
+    return receipts
+
+
+def _document(data: dict[str, Any]) -> Document:
+    width, height = (int(length) for length in data["size"])
+    if min(width, height) < 1:
+        raise ValueError(f"a picture cannot be {width} x {height} pixels large")
+    found = [_line(line["text"], line["box"], width, height) for line in data["lines"]]
+    lines = _in_rows([line for line in found if line.glyphs])
+    fields = {str(qa["field"]): _find(str(qa["field"]), str(qa["answer"]), lines) for qa in data["qa"] if qa["answer"]}
+    return Document("real", width, height, lines, fields, estimated=True)
+
+
+def _line(text: str, fractions: list[float], width: int, height: int) -> Line:
+    """A line with its characters spread over its box."""
+    x0, y0, x1, y1 = fractions[0] * width, fractions[1] * height, fractions[2] * width, fractions[3] * height
+    if not (x0 <= x1 and y0 <= y1):
+        raise ValueError(f"the box of {text!r} ends before it begins")
+    text = " ".join("".join(char if char in CHARACTERS else " " for char in text).split())
+    pitch = (x1 - x0) / max(1, len(text))
+    middle, high = round((y0 + y1) / 2, 2), round(_CAPITALS * (y1 - y0), 2)
+    glyphs = tuple(
+        Glyph(
+            char,
+            round(x0 + (k + 0.5) * pitch, 2),
+            middle,
+            round(pitch, 2),
+            high,
+            k == 0 or text[k - 1] == " ",
+            k == len(text) - 1 or text[k + 1] == " ",
+        )
+        for k, char in enumerate(text)
+        if char != " "
+    )
+    return Line(text, (round(x0, 2), round(y0, 2), round(x1, 2), round(y1, 2)), 0, glyphs)
+
+
+def _in_rows(lines: list[Line]) -> tuple[Line, ...]:
+    """The lines from top to bottom, with those side by side in one row."""
+    rows: list[list[Line]] = []
+    for line in sorted(lines, key=lambda each: each.box[1] + each.box[3]):
+        middle = (line.box[1] + line.box[3]) / 2
+        last = rows[-1][-1].box if rows else (0.0, 0.0, 0.0, 0.0)
+        beside = all(line.box[0] >= other.box[2] - 4 or line.box[2] <= other.box[0] + 4 for other in rows[-1]) if rows else False
+        if beside and last[1] + 0.2 * (last[3] - last[1]) < middle < last[3] - 0.2 * (last[3] - last[1]):
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    return tuple(
+        Line(line.text, line.box, number, line.glyphs)
+        for number, row in enumerate(rows)
+        for line in sorted(row, key=lambda each: each.box[0])
+    )
+
+
+def _find(field: str, answer: str, lines: tuple[Line, ...]) -> Written:
+    """The answer and the boxes of its words where it stands; without boxes if that cannot be told."""
+    wanted = answer.casefold().split()
+    places: list[tuple[int, tuple[Box, ...]]] = []
+    for k, line in enumerate(lines):
+        words = line.text.casefold().split()
+        boxes = _word_boxes(line)
+        for begin in range(len(words) - len(wanted) + 1):
+            if all(_fits(a, b) for a, b in zip(wanted, words[begin:], strict=False)):
+                places.append((k, boxes[begin : begin + len(wanted)]))
+    if field == "company" and not places:
+        return Written(answer, _over_lines(wanted, lines))
+    if not places:
+        return Written(answer, ())
+    if field != "total":
+        return Written(answer, places[0][1])
+    named = [place for place in places if _is_total(lines, place[0])]
+    return Written(answer, (named or places)[-1][1])
+
+
+def _fits(wanted: str, word: str) -> bool:
+    """Whether a printed word is the wanted one, but for signs around it."""
+    signs = ":;,.()$*#rm-="
+    return wanted == word or wanted.strip(signs) == word.strip(signs) != ""
+
+
+def _is_total(lines: tuple[Line, ...], k: int) -> bool:
+    """Whether the line's row speaks of a total that is no subtotal."""
+    row = " ".join(line.text for line in lines if line.row == lines[k].row).casefold()
+    return any(word in row for word in ("total", "due", "payable")) and not any(word in row for word in ("sub", "qty", "excl"))
+
+
+def _word_boxes(line: Line) -> tuple[Box, ...]:
+    boxes: list[list[Box]] = []
+    for g in line.glyphs:
+        box = g.x - g.width / 2, g.y - g.height / 2, g.x + g.width / 2, g.y + g.height / 2
+        if g.begins or not boxes:
+            boxes.append([])
+        boxes[-1].append(box)
+    return tuple(around(word) for word in boxes)
+
+
+def _over_lines(wanted: list[str], lines: tuple[Line, ...]) -> tuple[Box, ...]:
+    """Boxes of words that go on over the ends of lines; none if they are not found one after the other."""
+    words = [(word, box) for line in lines for word, box in zip(line.text.casefold().split(), _word_boxes(line), strict=True)]
+    for begin in range(len(words) - len(wanted) + 1):
+        part = words[begin : begin + len(wanted)]
+        if all(_fits(a, b) for a, (b, _) in zip(wanted, part, strict=True)):
+            return tuple(box for _, box in part)
+    return ()
