@@ -1,4 +1,4 @@
-"""Makes more of a picture and its document: turned, scaled, cut, lighter or darker, blurred, compressed; everything stays in place."""
+"""Makes more of a picture and its document: turned, scaled, cut, in another light, blurred, compressed."""
 
 import io
 import math
@@ -62,8 +62,10 @@ def _moved_line(line: Line, warp: Warp, corner: np.ndarray, size: tuple[int, int
     return Line(text, box, line.row, tuple(shown))
 
 
-def augment(picture: Image.Image, document: Document, rng: random.Random, most: tuple[int, int] = (720, 1440)) -> tuple[Image.Image, Document]:
-    """The picture turned by up to three degrees, scaled, its margins cut, in another light. It holds all that the document holds."""
+def augment(
+    picture: Image.Image, document: Document, rng: random.Random, most: tuple[int, int] = (720, 1440)
+) -> tuple[Image.Image, Document]:
+    """The picture turned by up to three degrees, scaled, its margins cut, in another light. All lines stay in it."""
     width, height = picture.size
     turn = math.radians(max(-3.0, min(3.0, rng.gauss(0, 0.9)))) if rng.random() < 0.7 else 0.0
     scale_x = rng.uniform(0.8, 1.08)

@@ -59,10 +59,14 @@ def _values(rng: random.Random, count: int) -> tuple[float, ...]:
     return tuple(step * k for k in steps)
 
 
-def _text(page: Page, content: Phrase, x: float, y: float, type_: Type, ink: Ink, align: str = "c", row: int | None = None) -> None:
+def _text(
+    page: Page, content: Phrase, x: float, y: float, type_: Type, ink: Ink, align: str = "c", row: int | None = None
+) -> None:
     """A phrase whose baseline is at `y`; `align` says what of it is at `x`."""
     start = round(x - {"l": 0.0, "c": 0.5, "r": 1.0}[align] * type_.measure(content.text))
-    page.printed.append(Run(content.text, start, round(y), type_, ink, page.next_row() if row is None else row, content.tags))
+    page.printed.append(
+        Run(content.text, start, round(y), type_, ink, page.next_row() if row is None else row, content.tags)
+    )
 
 
 def _number(value: float) -> str:
@@ -78,9 +82,15 @@ def compose_chart(kind: str, seed: str, faces: Faces, width: int) -> Page:
     values = _values(rng, rng.randint(3, 6 if kind == "pie" else 8))
     face = rng.choice(faces.plain)
     size = max(11, round(width * rng.uniform(0.026, 0.036)))
-    colours = tuple(rng.sample(_PALETTE, len(values))) if kind == "pie" or rng.random() < 0.3 else (rng.choice(_PALETTE),) * len(values)
+    colours = (
+        tuple(rng.sample(_PALETTE, len(values)))
+        if kind == "pie" or rng.random() < 0.3
+        else (rng.choice(_PALETTE),) * len(values)
+    )
     chart = _Chart(
-        rng.choice(("{} by {}", "{} per {}")).format(rng.choice(TOPICS), rng.choice(("region", "group", "unit", "period"))),
+        rng.choice(("{} by {}", "{} per {}")).format(
+            rng.choice(TOPICS), rng.choice(("region", "group", "unit", "period"))
+        ),
         _names(rng, len(values)),
         values,
         rng.random() < 0.5 or kind == "pie",
@@ -91,7 +101,15 @@ def compose_chart(kind: str, seed: str, faces: Faces, width: int) -> Page:
     )
     top = 2.2 * chart.title_type.capitals
     where = rng.choice(("c", "l"))
-    _text(page, tagged("title", chart.title), width / 2 if where == "c" else 0.05 * width, top, chart.title_type, chart.ink, where)
+    _text(
+        page,
+        tagged("title", chart.title),
+        width / 2 if where == "c" else 0.05 * width,
+        top,
+        chart.title_type,
+        chart.ink,
+        where,
+    )
     line = chart.type.capitals
     plot = (0.05 * width + chart.type.measure("00000"), top + 2.5 * line, 0.96 * width, page.height - 3.4 * line)
     crowded = max(map(chart.type.measure, chart.names)) > 0.92 * (plot[2] - plot[0]) / len(values)
@@ -136,7 +154,15 @@ def _bars(rng: random.Random, page: Page, chart: _Chart, plot: Box) -> None:
         box = (centre - share * slot / 2, top, centre + share * slot / 2, y1)
         page.printed.append(rectangle(*box, chart.colours[k]))
         page.figures[f"item.{k}"] = box, value
-        _text(page, tagged(f"item.{k}.name", name), centre, y1 + 2 * chart.type.capitals, chart.type, chart.ink, row=labels)
+        _text(
+            page,
+            tagged(f"item.{k}.name", name),
+            centre,
+            y1 + 2 * chart.type.capitals,
+            chart.type,
+            chart.ink,
+            row=labels,
+        )
         if chart.written:
             _text(page, tagged(f"item.{k}.quantity", _number(value)), centre, top - 4, chart.type, chart.ink)
 
@@ -169,14 +195,22 @@ def _curve(rng: random.Random, page: Page, chart: _Chart, plot: Box) -> None:
         box = (x - radius, y - radius, x + radius, y + radius)
         page.printed.append(Mark("ellipse", (box[:2], box[2:]), chart.colours[0]))
         page.figures[f"item.{k}"] = box, value
-        _text(page, tagged(f"item.{k}.name", chart.names[k]), x, y1 + 2 * chart.type.capitals, chart.type, chart.ink, row=labels)
+        _text(
+            page,
+            tagged(f"item.{k}.name", chart.names[k]),
+            x,
+            y1 + 2 * chart.type.capitals,
+            chart.type,
+            chart.ink,
+            row=labels,
+        )
         if chart.written:
             _text(page, tagged(f"item.{k}.quantity", _number(value)), x, y - radius - 5, chart.type, chart.ink)
 
 
 def _pie(rng: random.Random, page: Page, chart: _Chart, plot: Box) -> None:
     """Slices, and a key on the right with the names and values."""
-    x0, y0, _, y1 = plot
+    _, y0, _, y1 = plot
     radius = min((y1 - y0) / 2, page.width * 0.26)
     centre = 0.06 * page.width + radius, (y0 + y1) / 2
     box = ((centre[0] - radius, centre[1] - radius), (centre[0] + radius, centre[1] + radius))

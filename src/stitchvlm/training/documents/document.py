@@ -120,7 +120,7 @@ def _values(glyph: Glyph) -> list[Any]:
 
 
 def _to_json(written: Written | None) -> dict[str, Any] | None:
-    return written and {"text": written.text, "boxes": [list(box) for box in written.boxes]}
+    return None if written is None else {"text": written.text, "boxes": [list(box) for box in written.boxes]}
 
 
 def _boxes(data: dict[str, Any]) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def _boxes(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_json(data: dict[str, Any] | None) -> Written | None:
-    return data and Written(**_boxes(data))
+    return None if data is None else Written(**_boxes(data))
 
 
 def around(boxes: Iterable[Box]) -> Box:

@@ -13,7 +13,14 @@ from .printer import Phrase, Printer, phrase, tagged
 from .typefaces import Faces
 from .words import FIRST_NAMES
 
-_PALE: tuple[Ink, ...] = ((255, 255, 255), (255, 255, 255), (240, 246, 255), (255, 250, 235), (238, 250, 240), (255, 240, 240))
+_PALE: tuple[Ink, ...] = (
+    (255, 255, 255),
+    (255, 255, 255),
+    (240, 246, 255),
+    (255, 250, 235),
+    (238, 250, 240),
+    (255, 240, 240),
+)
 _BANDS: tuple[Ink, ...] = ((20, 70, 140), (160, 30, 50), (20, 110, 90), (50, 50, 60), (210, 120, 20), (100, 50, 130))
 
 Maker = Callable[[random.Random], str]
@@ -31,7 +38,9 @@ _FORM_VALUES: dict[str, Maker] = {
     "Department": lambda rng: rng.choice(("Sales", "Stores", "Accounts", "Kitchen", "Workshop", "Design")),
     "Nationality": lambda rng: rng.choice(("Malaysian", "Irish", "Kenyan", "Peruvian", "Dutch", "Thai", "Canadian")),
     "Occupation": lambda rng: rng.choice(("Nurse", "Driver", "Teacher", "Welder", "Clerk", "Baker", "Pilot", "Farmer")),
-    "Vehicle no.": lambda rng: f"{rng.choice('BJVWK')}{rng.choice('ACDFL')}{rng.choice('RTXY')} {rng.randint(10, 9999)}",
+    "Vehicle no.": lambda rng: (
+        f"{rng.choice('BJVWK')}{rng.choice('ACDFL')}{rng.choice('RTXY')} {rng.randint(10, 9999)}"
+    ),
     "Amount": lambda rng: choose_notation(rng).full(rng.randint(500, 900_000)),
     "Reference": lambda rng: f"{rng.choice('RQZ')}{digits(rng, 6)}",
     "Blood group": lambda rng: rng.choice(("A+", "B+", "O+", "AB-", "O-")),
@@ -62,7 +71,16 @@ _TICKET_VALUES: dict[str, Maker] = {
     "Valid until": lambda rng: write_moment(rng)[0],
 }
 _TICKET_TITLES = (
-    *("BOARDING PASS", "ADMIT ONE", "DAY TICKET", "PARKING TICKET", "CONCERT", "CINEMA TICKET", "BUS TICKET", "RAIL TICKET"),
+    *(
+        "BOARDING PASS",
+        "ADMIT ONE",
+        "DAY TICKET",
+        "PARKING TICKET",
+        "CONCERT",
+        "CINEMA TICKET",
+        "BUS TICKET",
+        "RAIL TICKET",
+    ),
     *("MUSEUM ENTRY", "FERRY", "RAFFLE TICKET", "GATE PASS"),
 )
 LABEL = "label:"
@@ -79,7 +97,12 @@ def compose_form(seed: str, faces: Faces, width: int) -> Page:
     entries.ink = entries.setting.ink
     band = rng.choice(_BANDS) if page.colour else (rng.randint(0, 110),) * 3
     printer.ink = band
-    printer.text(tagged("title", rng.choice(_FORM_TITLES)), rng.choice("lc"), rng.choice(("bold big", "big", "bold tall")), rng.random() < 0.3)
+    printer.text(
+        tagged("title", rng.choice(_FORM_TITLES)),
+        rng.choice("lc"),
+        rng.choice(("bold big", "big", "bold tall")),
+        rng.random() < 0.3,
+    )
     printer.ink = printer.setting.ink
     if rng.random() < 0.6:
         printer.text(tagged("company", invent_company(rng).name), emphasis="small")
@@ -114,7 +137,16 @@ def compose_form(seed: str, faces: Faces, width: int) -> Page:
     printer.gap(1.2)
     if rng.random() < 0.6:
         size = 2.4 * printer.setting.size
-        scribble(rng, page, printer.left, printer.y + size, size, rng.randint(4, 8), rng.choice(((20, 30, 110), (20, 20, 20))), 2)
+        scribble(
+            rng,
+            page,
+            printer.left,
+            printer.y + size,
+            size,
+            rng.randint(4, 8),
+            rng.choice(((20, 30, 110), (20, 20, 20))),
+            2,
+        )
         printer.y += 1.1 * size
         printer.rule()
         printer.text(rng.choice(("Signature", "Signed", "Authorised signature")), emphasis="small")
@@ -131,7 +163,9 @@ def compose_ticket(seed: str, faces: Faces, width: int) -> Page:
     band = rng.choice(_BANDS) if page.colour else BLACK
     title, issuer = rng.choice(_TICKET_TITLES), invent_company(rng).name
     printer.ink = band
-    printer.text(tagged("title", title), rng.choice("lc"), rng.choice(("bold big", "bold tall", "bold wide")), rng.random() < 0.4)
+    printer.text(
+        tagged("title", title), rng.choice("lc"), rng.choice(("bold big", "bold tall", "bold wide")), rng.random() < 0.4
+    )
     printer.ink = printer.setting.ink
     printer.text(tagged("company", issuer))
     printer.gap(0.4)

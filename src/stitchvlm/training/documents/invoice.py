@@ -13,9 +13,33 @@ from .sale import Sale, invent_sale
 from .typefaces import Faces
 
 DARK_INKS: tuple[Ink, ...] = (BLACK, BLACK, (30, 30, 40), (20, 40, 90), (60, 20, 20), (10, 70, 60))
-_ACCENTS: tuple[Ink, ...] = ((30, 60, 120), (150, 30, 40), (20, 100, 80), (70, 70, 75), (200, 110, 20), (90, 50, 120), BLACK)
-_TITLES = ("INVOICE", "Tax Invoice", "TAX INVOICE", "Invoice", "QUOTATION", "Delivery Order", "Sales Invoice", "CREDIT NOTE")
-_TERMS = ("Net 30 days", "C.O.D.", "Payable within 14 days.", "Cash on delivery", "Terms: 30 days", "Payment due on receipt")
+_ACCENTS: tuple[Ink, ...] = (
+    (30, 60, 120),
+    (150, 30, 40),
+    (20, 100, 80),
+    (70, 70, 75),
+    (200, 110, 20),
+    (90, 50, 120),
+    BLACK,
+)
+_TITLES = (
+    "INVOICE",
+    "Tax Invoice",
+    "TAX INVOICE",
+    "Invoice",
+    "QUOTATION",
+    "Delivery Order",
+    "Sales Invoice",
+    "CREDIT NOTE",
+)
+_TERMS = (
+    "Net 30 days",
+    "C.O.D.",
+    "Payable within 14 days.",
+    "Cash on delivery",
+    "Terms: 30 days",
+    "Payment due on receipt",
+)
 
 
 def office_setting(rng: random.Random, faces: Faces, width: int, per_row: tuple[int, int] = (62, 84)) -> Setting:
@@ -49,7 +73,11 @@ def compose_invoice(seed: str, faces: Faces, width: int) -> Page:
     _table(rng, printer, sale, money, accent)
     _sums(rng, printer, sale, money)
     printer.gap(rng.uniform(1, 3))
-    for line in (rng.choice(_TERMS), f"Bank: {rng.choice(('Account', 'IBAN', 'A/C'))} {rng.randint(10**9, 10**10)}", "E. & O. E."):
+    for line in (
+        rng.choice(_TERMS),
+        f"Bank: {rng.choice(('Account', 'IBAN', 'A/C'))} {rng.randint(10**9, 10**10)}",
+        "E. & O. E.",
+    ):
         if rng.random() < 0.6:
             printer.text(line, emphasis="small")
     page.height = max(round(width * rng.choice((0.7, 1.0, 1.41))), round(printer.y + printer.setting.margin))
@@ -112,7 +140,10 @@ def _table(rng: random.Random, printer: Printer, sale: Sale, money: Notation, ac
             ("Particulars", "Qty", "U/Price", "Amt"),
         )
     )
-    cells = [(begin, "l", Phrase(heads[0])), *((x, "r", Phrase(head)) for x, head in zip(stops, heads[1:], strict=True))]
+    cells = [
+        (begin, "l", Phrase(heads[0])),
+        *((x, "r", Phrase(head)) for x, head in zip(stops, heads[1:], strict=True)),
+    ]
     if numbered:
         cells.insert(0, (printer.left + 3, "l", Phrase("#")))
     look = rng.choice(("filled", "ruled", "boxed"))

@@ -51,7 +51,9 @@ def logo(rng: random.Random, page: Page, faces: Faces, centre: float, y: float, 
         if shape == "disc":
             page.printed.append(Mark("ellipse", box, ink))
         elif shape == "bar":
-            page.printed.append(rectangle(centre - 2 * half, y + 0.15 * height, centre + 2 * half, y + 0.85 * height, ink))
+            page.printed.append(
+                rectangle(centre - 2 * half, y + 0.15 * height, centre + 2 * half, y + 0.85 * height, ink)
+            )
         else:
             corners = ((centre, y), (centre + half, middle), (centre, y + height), (centre - half, middle))
             page.printed.append(Mark("polygon", corners, ink))
@@ -66,7 +68,9 @@ def _stroke(page: Page, points: list[tuple[float, float]], ink: Ink, width: int)
     page.printed.append(Mark("line", tuple(points), ink, width))
 
 
-def scribble(rng: random.Random, page: Page, x: float, y: float, size: float, letters: int, ink: Ink, width: int) -> None:
+def scribble(
+    rng: random.Random, page: Page, x: float, y: float, size: float, letters: int, ink: Ink, width: int
+) -> None:
     """A row of loops that look like hasty writing, `size` pixels high."""
     points = []
     pen = x
@@ -94,7 +98,9 @@ _DIGIT_STROKES = {
 }
 
 
-def pen_number(rng: random.Random, page: Page, x: float, y: float, size: float, count: int, ink: Ink, width: int) -> None:
+def pen_number(
+    rng: random.Random, page: Page, x: float, y: float, size: float, count: int, ink: Ink, width: int
+) -> None:
     """Digits written by hand, `size` pixels high."""
     for _ in range(count):
         lean, wide = rng.uniform(0, 0.25), size * rng.uniform(0.5, 0.7)

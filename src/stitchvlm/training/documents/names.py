@@ -3,11 +3,11 @@
 import random
 from dataclasses import dataclass
 
+from .goods import GOODS
 from .words import (
     ASIAN,
     ENDS,
     FIRST_NAMES,
-    GOODS,
     LEGAL,
     MALAY,
     MIDDLES,
@@ -88,7 +88,15 @@ def phone_number(rng: random.Random) -> str:
     """A phone number in one of many notations."""
     form = rng.choice(
         (
-            *("03-#### ####", "03-########", "0#-#######", "01#-### ####", "+60# ### ####", "(0#) #### ####", "0#-### ####"),
+            *(
+                "03-#### ####",
+                "03-########",
+                "0#-#######",
+                "01#-### ####",
+                "+60# ### ####",
+                "(0#) #### ####",
+                "0#-### ####",
+            ),
             *("+44 20 #### ####", "(###) ###-####", "0### / ######", "###.###.####", "1-800-###-####", "+49 ## ######"),
         )
     )
@@ -98,7 +106,9 @@ def phone_number(rng: random.Random) -> str:
 def _address(rng: random.Random) -> tuple[str, ...]:
     if rng.random() < 0.65:
         area = f"{rng.choice(PLACES)} {coined(rng) if rng.random() < 0.4 else rng.choice(MALAY)}"
-        number = rng.choice(("No. {}", "NO {},", "Lot {},", "{},", "No.{}-G,", "Unit G-{},", "{}A,")).format(rng.randint(1, 288))
+        number = rng.choice(("No. {}", "NO {},", "Lot {},", "{},", "No.{}-G,", "Unit G-{},", "{}A,")).format(
+            rng.randint(1, 288)
+        )
         road = f"{rng.choice(('Jalan', 'Jln', 'Lorong', 'Persiaran'))} {rng.choice((*MALAY, coined(rng)))} {rng.randint(1, 48)}"
         road += rng.choice(("", f"/{rng.randint(1, 20)}", f"/{rng.randint(1, 9)}A")) + ","
         town = f"{rng.randint(10, 98)}{rng.choice(('000', '100', '150', '200', '300', '400'))} {coined(rng)}"
@@ -135,7 +145,9 @@ def invent_company(rng: random.Random) -> Company:
         )
     tax_number = ""
     if rng.random() < 0.75:
-        tax_number = rng.choice((f"00{digits(rng, 10)}", f"00{digits(rng, 10)}", f"GB{digits(rng, 9)}", f"{digits(rng, 11)}"))
+        tax_number = rng.choice(
+            (f"00{digits(rng, 10)}", f"00{digits(rng, 10)}", f"GB{digits(rng, 9)}", f"{digits(rng, 11)}")
+        )
     fax = phone_number(rng) if rng.random() < 0.25 else ""
     return Company(
         _company_name(rng, trade),

@@ -2,14 +2,14 @@
 
 import random
 
+from .goods import GOODS
 from .invoice import DARK_INKS, office_setting
 from .money import Notation, choose_notation
 from .names import goods_names, invent_company
 from .page import BLACK, Ink, Page, rectangle
-from .printer import Phrase, Printer, tagged
+from .printer import Printer, tagged
 from .sale import likely_price
 from .typefaces import Faces
-from .words import GOODS
 
 _BOARDS: tuple[tuple[Ink, Ink], ...] = (
     ((255, 255, 255), BLACK),
@@ -57,7 +57,11 @@ def compose_price_list(seed: str, faces: Faces, width: int) -> Page:
         _entry(printer, f"item.{k}", name, likely_price(rng, *GOODS[company.trade][3]), money, dotted, lead)
     printer.gap(0.8)
     if rng.random() < 0.4:
-        printer.text(rng.choice(("Prices include tax", "Service not included", "While stocks last", "Ask our staff")), "c", "small")
+        printer.text(
+            rng.choice(("Prices include tax", "Service not included", "While stocks last", "Ask our staff")),
+            "c",
+            "small",
+        )
     page.height = round(printer.y + setting.margin)
     if ground != (255, 255, 255):
         page.printed.insert(0, rectangle(0, 0, page.width, page.height, ground))
@@ -68,7 +72,9 @@ def _entry(printer: Printer, key: str, name: str, price: int, money: Notation, d
     """One article; what lies between it and its price is decoration of the same row."""
     type_ = printer.setting.type(emphasis)
     amount = tagged(f"{key}.price", money.full(price))
-    *before, last = tagged(f"{key}.name", name).wrap(type_, printer.right - printer.left - type_.measure(amount.text + "...."))
+    *before, last = tagged(f"{key}.name", name).wrap(
+        type_, printer.right - printer.left - type_.measure(amount.text + "....")
+    )
     for line in before:
         printer.row((printer.left, "l", line), emphasis=emphasis)
     begin = printer.left + type_.measure(last.text + " ")

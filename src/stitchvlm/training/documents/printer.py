@@ -79,7 +79,8 @@ class Setting:
         bold = "bold" in emphasis
         face = self.bold_face if bold and not self.pitch else self.face
         heavy = self.heavy or (bold and face == self.face)
-        return typeface(face, size, round(wide, 2), round(tall, 2), round(pitch, 2), self.dots, heavy)
+        dots = round(self.dots * tall / self.tall)
+        return typeface(face, size, round(wide, 2), round(tall, 2), round(pitch, 2), dots, heavy)
 
 
 Cell = tuple[float, str, Phrase]

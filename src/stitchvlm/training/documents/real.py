@@ -101,7 +101,11 @@ def _in_rows(lines: list[Line]) -> tuple[Line, ...]:
     for line in sorted(lines, key=lambda each: each.box[1] + each.box[3]):
         middle = (line.box[1] + line.box[3]) / 2
         last = rows[-1][-1].box if rows else (0.0, 0.0, 0.0, 0.0)
-        beside = all(line.box[0] >= other.box[2] - 4 or line.box[2] <= other.box[0] + 4 for other in rows[-1]) if rows else False
+        beside = (
+            all(line.box[0] >= other.box[2] - 4 or line.box[2] <= other.box[0] + 4 for other in rows[-1])
+            if rows
+            else False
+        )
         if beside and last[1] + 0.2 * (last[3] - last[1]) < middle < last[3] - 0.2 * (last[3] - last[1]):
             rows[-1].append(line)
         else:
@@ -142,7 +146,9 @@ def _fits(wanted: str, word: str) -> bool:
 def _is_total(lines: tuple[Line, ...], k: int) -> bool:
     """Whether the line's row speaks of a total that is no subtotal."""
     row = " ".join(line.text for line in lines if line.row == lines[k].row).casefold()
-    return any(word in row for word in ("total", "due", "payable")) and not any(word in row for word in ("sub", "qty", "excl"))
+    return any(word in row for word in ("total", "due", "payable")) and not any(
+        word in row for word in ("sub", "qty", "excl")
+    )
 
 
 def _word_boxes(line: Line) -> tuple[Box, ...]:
@@ -157,7 +163,9 @@ def _word_boxes(line: Line) -> tuple[Box, ...]:
 
 def _over_lines(wanted: list[str], lines: tuple[Line, ...]) -> tuple[Box, ...]:
     """Boxes of words that go on over the ends of lines; none if they are not found one after the other."""
-    words = [(word, box) for line in lines for word, box in zip(line.text.casefold().split(), _word_boxes(line), strict=True)]
+    words = [
+        (word, box) for line in lines for word, box in zip(line.text.casefold().split(), _word_boxes(line), strict=True)
+    ]
     for begin in range(len(words) - len(wanted) + 1):
         part = words[begin : begin + len(wanted)]
         if all(_fits(a, b) for a, (b, _) in zip(wanted, part, strict=True)):

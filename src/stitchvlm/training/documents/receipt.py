@@ -21,7 +21,7 @@ def till_setting(rng: random.Random, faces: Faces, width: int) -> Setting:
     columns = rng.choice((30, 32, 34, 36, 38, 40, 40, 42, 42, 44, 48))
     pitch = (width - 2 * margin) / columns
     face = rng.choice(faces.fixed if fixed else faces.plain)
-    dots = rng.choice((7, 9, 9)) if fixed and pitch > 8.5 and rng.random() < 0.22 else 0
+    dots = rng.choice((8, 9, 10)) if fixed and pitch > 8.5 and rng.random() < 0.22 else 0
     tall = rng.choice((1.0, 1.15, 1.3, 1.45)) if fixed else rng.choice((1.0, 1.0, 1.15))
     wide = 1.0 if fixed or rng.random() < 0.7 else rng.uniform(0.8, 0.95)
     size = max(9, round(pitch / 0.6 if fixed else pitch / 0.52))

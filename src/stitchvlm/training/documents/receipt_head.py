@@ -8,14 +8,55 @@ from .printer import Phrase, Printer, phrase, tagged
 from .words import LOYALTY, POLICIES, THANKS, TITLES
 
 _PHONE_LABELS = ("TEL: ", "Tel: ", "Tel : ", "TEL:", "Phone: ", "Tel No.: ", "T: ", "Contact : ", "Ph ", "")
-_TAX_LABELS = ("GST NO: ", "GST ID : ", "GST Reg No: ", "(GST ID No: ", "VAT No. ", "GST REG #", "SST No: ", "VAT Reg. ", "Tax ID: ")
+_TAX_LABELS = (
+    "GST NO: ",
+    "GST ID : ",
+    "GST Reg No: ",
+    "(GST ID No: ",
+    "VAT No. ",
+    "GST REG #",
+    "SST No: ",
+    "VAT Reg. ",
+    "Tax ID: ",
+)
 _NUMBER_LABELS = (
-    *("Receipt No: ", "RECEIPT #: ", "Invoice No : ", "INV NO: ", "Bill No: ", "Doc No : ", "Document No : ", "Slip No. "),
+    *(
+        "Receipt No: ",
+        "RECEIPT #: ",
+        "Invoice No : ",
+        "INV NO: ",
+        "Bill No: ",
+        "Doc No : ",
+        "Document No : ",
+        "Slip No. ",
+    ),
     *("Trans#: ", "Check #", "Order No. ", "Bill#: ", "Rcpt ", "Invoice # : ", "TXN: ", "CS No: "),
 )
-_DATE_LABELS = ("Date: ", "DATE : ", "Date ", "Date :", "Bill Date: ", "Invoice Date : ", "Trans. Date: ", "DATE: ", "", "", "")
+_DATE_LABELS = (
+    "Date: ",
+    "DATE : ",
+    "Date ",
+    "Date :",
+    "Bill Date: ",
+    "Invoice Date : ",
+    "Trans. Date: ",
+    "DATE: ",
+    "",
+    "",
+    "",
+)
 _TIME_LABELS = ("Time: ", "TIME : ", "", "", "")
-_CASHIER_LABELS = ("Cashier: ", "CASHIER : ", "Served by ", "Server: ", "Salesperson : ", "Staff: ", "Operator ", "User : ", "OP ")
+_CASHIER_LABELS = (
+    "Cashier: ",
+    "CASHIER : ",
+    "Served by ",
+    "Server: ",
+    "Salesperson : ",
+    "Staff: ",
+    "Operator ",
+    "User : ",
+    "OP ",
+)
 
 
 def document_number(rng: random.Random) -> str:
@@ -74,8 +115,12 @@ def _details(rng: random.Random) -> list[Phrase]:
         found.append(phrase(rng.choice(_CASHIER_LABELS), tagged("cashier", cashier(rng))))
     table = rng.choice(("Table: ", "TABLE NO: ", "Tbl ", "Table "))
     more = (
-        phrase(table, tagged("table", rng.choice((str(rng.randint(1, 40)), f"{rng.choice('ABCT')}{rng.randint(1, 20)}")))),
-        phrase(rng.choice(("Terminal: ", "Till ", "Counter : ", "POS: ", "Reg ")), rng.choice(("01", "T1", "02", "POS-3"))),
+        phrase(
+            table, tagged("table", rng.choice((str(rng.randint(1, 40)), f"{rng.choice('ABCT')}{rng.randint(1, 20)}")))
+        ),
+        phrase(
+            rng.choice(("Terminal: ", "Till ", "Counter : ", "POS: ", "Reg ")), rng.choice(("01", "T1", "02", "POS-3"))
+        ),
         Phrase(rng.choice(("CASH", "Cash Sales", "DINE IN", "TAKE AWAY", "COUNTER SALES", "Ref. :", "Pax(s): 2"))),
         phrase("Customer: ", rng.choice(("CASH", person(rng), "WALK-IN", person(rng).upper()))),
     )

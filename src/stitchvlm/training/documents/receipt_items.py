@@ -48,7 +48,9 @@ def _counted(rng: random.Random, way: _Way, name: str, item: Bought) -> Phrase:
     """Quantity times unit price."""
     quantity = tagged(f"{name}.quantity", write_quantity(rng, item.quantity))
     unit = "kg" if item.quantity % 1000 else ""
-    price = tagged(f"{name}.unit_price", way.money.full(item.unit_price) if way.signed else way.money.bare(item.unit_price))
+    price = tagged(
+        f"{name}.unit_price", way.money.full(item.unit_price) if way.signed else way.money.bare(item.unit_price)
+    )
     return phrase(quantity, unit, way.times, price)
 
 
@@ -58,7 +60,9 @@ def _discount(rng: random.Random, printer: Printer, way: _Way, item: Bought) -> 
         printer.pair(label, f"-{way.money.bare(item.discount)}")
 
 
-def _header(rng: random.Random, printer: Printer, stops: tuple[float, ...], labels: tuple[str, ...], money: Notation) -> None:
+def _header(
+    rng: random.Random, printer: Printer, stops: tuple[float, ...], labels: tuple[str, ...], money: Notation
+) -> None:
     emphasis = rng.choice(("", "", "bold"))
     cells = [(printer.left, "l", Phrase(labels[0]))]
     cells += [(stop, "r", Phrase(label)) for stop, label in zip(stops, labels[1:], strict=True)]
@@ -76,7 +80,9 @@ def _labels(rng: random.Random) -> tuple[str, str, str, str]:
         rng.choice(("U.Price", "U/P", "Price", "S/Price", "UNIT", "Rate")),
         rng.choice(("Amount", "AMT", "Total", "AMOUNT", "Amt", "Sum")),
     )
-    return found if rng.random() < 0.6 else tuple(label.upper() for label in found)
+    if rng.random() < 0.4:
+        return found[0].upper(), found[1].upper(), found[2].upper(), found[3].upper()
+    return found
 
 
 def item_lines(rng: random.Random, printer: Printer, sale: Sale, money: Notation) -> None:
@@ -147,7 +153,10 @@ def _name_above(printer: Printer, entry: _Entry) -> None:
         return
     printer.text(entry.shown)
     lead = f"{entry.code} " if entry.code else "  "
-    fits = printer.setting.type().measure(lead + entry.counted.text + "  " + entry.price.text) < printer.right - printer.left
+    fits = (
+        printer.setting.type().measure(lead + entry.counted.text + "  " + entry.price.text)
+        < printer.right - printer.left
+    )
     if not fits and entry.code:
         printer.text(entry.code)
     printer.pair(phrase(lead if fits else " ", entry.counted), entry.price)

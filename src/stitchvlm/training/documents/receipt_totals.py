@@ -7,22 +7,108 @@ from .printer import Phrase, Printer, phrase, tagged
 from .sale import Sale
 
 TOTAL = (
-    *("TOTAL", "TOTAL", "Total", "TOTAL:", "Total :", "GRAND TOTAL", "Grand Total", "NET TOTAL", "Nett Total:", "AMOUNT DUE"),
-    *("Total Amount", "TOTAL AMOUNT", "Total Due", "BALANCE DUE", "Amount Payable", "TOTAL TO PAY", "Net Amount", "Final Total"),
+    *(
+        "TOTAL",
+        "TOTAL",
+        "Total",
+        "TOTAL:",
+        "Total :",
+        "GRAND TOTAL",
+        "Grand Total",
+        "NET TOTAL",
+        "Nett Total:",
+        "AMOUNT DUE",
+    ),
+    *(
+        "Total Amount",
+        "TOTAL AMOUNT",
+        "Total Due",
+        "BALANCE DUE",
+        "Amount Payable",
+        "TOTAL TO PAY",
+        "Net Amount",
+        "Final Total",
+    ),
     *("TOTAL PAYABLE", "Bill Total :", "Total Sales", "NET TTL", "SUMME", "To Pay"),
 )
-_ROUNDED = ("Rounded Total", "TOTAL ROUNDED", "Total After Rounding", "NET TOTAL ROUNDED", "Total Rounded :", "Rounding Total")
-_WITH_TAX = ("Total Incl. {tax}", "TOTAL (INCL. {tax})", "Total Inclusive of {tax}", "TOTAL INCL. {tax} @{rate}%", "Total Sales (Inclusive {tax})")
+_ROUNDED = (
+    "Rounded Total",
+    "TOTAL ROUNDED",
+    "Total After Rounding",
+    "NET TOTAL ROUNDED",
+    "Total Rounded :",
+    "Rounding Total",
+)
+_WITH_TAX = (
+    "Total Incl. {tax}",
+    "TOTAL (INCL. {tax})",
+    "Total Inclusive of {tax}",
+    "TOTAL INCL. {tax} @{rate}%",
+    "Total Sales (Inclusive {tax})",
+)
 _SUBTOTAL = ("SUBTOTAL", "Sub Total", "SUB-TOTAL", "Subtotal:", "SUB TOTAL :", "Sub-Total", "Gross Amount", "Amount")
-_UNTAXED = ("Total Excl. {tax}", "TOTAL (EXCL. {tax})", "Total Sales (Excluding {tax})", "Net of {tax}", "Amount before {tax}", "Taxable Amt")
-_TAX = ("{tax} {rate}%", "{tax} @ {rate}%", "{tax} ({rate}%)", "{tax}", "Total {tax}", "{tax} Amount", "{tax} {rate}% :", "Add {tax} @{rate}%")
-_INCLUDED = ("{tax} {rate}% included in total", "Incl. {tax} {rate}%", "Includes {tax} of", "{tax} Incl. @{rate}%", "Total {tax} incl.")
+_UNTAXED = (
+    "Total Excl. {tax}",
+    "TOTAL (EXCL. {tax})",
+    "Total Sales (Excluding {tax})",
+    "Net of {tax}",
+    "Amount before {tax}",
+    "Taxable Amt",
+)
+_TAX = (
+    "{tax} {rate}%",
+    "{tax} @ {rate}%",
+    "{tax} ({rate}%)",
+    "{tax}",
+    "Total {tax}",
+    "{tax} Amount",
+    "{tax} {rate}% :",
+    "Add {tax} @{rate}%",
+)
+_INCLUDED = (
+    "{tax} {rate}% included in total",
+    "Incl. {tax} {rate}%",
+    "Includes {tax} of",
+    "{tax} Incl. @{rate}%",
+    "Total {tax} incl.",
+)
 _DISCOUNT = ("Discount", "DISC", "Less Discount", "Voucher", "Promo Discount", "Member Disc.", "Total Discount")
 _SERVICE = ("Service Charge", "Svc Chg", "SERVICE CHARGE", "S.Charge", "Serv. Charge")
-_ROUNDING = ("Rounding", "ROUNDING", "Rounding Adj", "Rounding Adjustment", "Round Adj", "RND ADJ:", "Bill Rounding", "5 Cents Adj")
-_CASH = ("CASH", "Cash", "CASH :", "Cash Tendered", "PAID", "Payment (CASH)", "CASH RECEIVED", "Tendered", "Cash Paid", "AMT TENDERED")
+_ROUNDING = (
+    "Rounding",
+    "ROUNDING",
+    "Rounding Adj",
+    "Rounding Adjustment",
+    "Round Adj",
+    "RND ADJ:",
+    "Bill Rounding",
+    "5 Cents Adj",
+)
+_CASH = (
+    "CASH",
+    "Cash",
+    "CASH :",
+    "Cash Tendered",
+    "PAID",
+    "Payment (CASH)",
+    "CASH RECEIVED",
+    "Tendered",
+    "Cash Paid",
+    "AMT TENDERED",
+)
 _CHANGE = ("CHANGE", "Change", "CHANGE DUE", "Change :", "Balance", "CHANGE RM", "Your change", "Cash Change")
-_CARDS = ("VISA", "MASTERCARD", "Visa Card", "DEBIT CARD", "CREDIT CARD", "E-WALLET", "AMEX", "MyDebit", "EC-Karte", "Contactless")
+_CARDS = (
+    "VISA",
+    "MASTERCARD",
+    "Visa Card",
+    "DEBIT CARD",
+    "CREDIT CARD",
+    "E-WALLET",
+    "AMEX",
+    "MyDebit",
+    "EC-Karte",
+    "Contactless",
+)
 _PIECES = ("Total Qty", "TOTAL QUANTITY", "Qty(s) :", "No. of pieces", "Total Qty:", "ITEMS SOLD", "Total Pcs")
 
 
@@ -107,7 +193,10 @@ def _before_total(rng: random.Random, sums: _Sums, sale: Sale, tax: str) -> None
         sums.add(_label(rng, _INCLUDED, tax, money, sale.rate), sale.tax, "tax")
     if sale.rounding or rng.random() < 0.2:
         if rng.random() < 0.4 and sale.before_rounding != sale.subtotal:
-            sums.add(_label(rng, _WITH_TAX, tax, money, sale.rate) if sale.rate else "Total before rounding", sale.before_rounding)
+            sums.add(
+                _label(rng, _WITH_TAX, tax, money, sale.rate) if sale.rate else "Total before rounding",
+                sale.before_rounding,
+            )
         sums.add(rng.choice(_ROUNDING), sale.rounding, "rounding")
 
 
@@ -150,7 +239,9 @@ def _summary(rng: random.Random, printer: Printer, sale: Sale, tax: str, money: 
     if rng.random() < 0.3:
         printer.rule()
     code = rng.choice(("SR", "S", "A", "T1"))
-    rate = rng.choice(("{c} @ {r}%", "{c} = {r}%", "{c} {r}%", "{c} (@ {r}%)", "{c}")).format(c=code, r=money.rate(sale.rate))
+    rate = rng.choice(("{c} @ {r}%", "{c} = {r}%", "{c} {r}%", "{c} (@ {r}%)", "{c}")).format(
+        c=code, r=money.rate(sale.rate)
+    )
     printer.row(*_table_row(printer, stops, (rate, money.bare(sale.taxable), money.bare(sale.tax))))
     exempt = sale.untaxed - sale.taxable
     if exempt > 0:
@@ -160,5 +251,10 @@ def _summary(rng: random.Random, printer: Printer, sale: Sale, tax: str, money: 
         printer.row(*_table_row(printer, stops, ("Total", money.bare(sale.untaxed), money.bare(sale.tax))))
 
 
-def _table_row(printer: Printer, stops: tuple[float, float], texts: tuple[str, str, str]) -> list[tuple[float, str, Phrase]]:
-    return [(printer.left, "l", Phrase(texts[0])), *((x, "r", Phrase(t)) for x, t in zip(stops, texts[1:], strict=True))]
+def _table_row(
+    printer: Printer, stops: tuple[float, float], texts: tuple[str, str, str]
+) -> list[tuple[float, str, Phrase]]:
+    return [
+        (printer.left, "l", Phrase(texts[0])),
+        *((x, "r", Phrase(t)) for x, t in zip(stops, texts[1:], strict=True)),
+    ]

@@ -3,8 +3,8 @@
 import random
 from dataclasses import dataclass
 
+from .goods import GOODS
 from .names import goods_names
-from .words import GOODS
 
 RATES = (600, 600, 600, 500, 700, 800, 1000, 1900, 2000, 2100, 825)
 """Rates of tax in hundredths of a per cent."""

@@ -17,8 +17,8 @@ _COARSE = 8
 
 @dataclass(frozen=True)
 class Print:
-    """How strongly a printer prints: `ink` is the grey of full ink, `uneven` how much of it is lost in patches and `bands`, `broken`
-    how much of every stroke is.
+    """How strongly a printer prints: `ink` is the grey of full ink, `uneven` how much of it is lost in patches and `bands` how
+    much in bands along the paper, `broken` how much of every stroke is.
     """
 
     ink: int = 20
@@ -29,7 +29,11 @@ class Print:
 
 @dataclass(frozen=True)
 class Scan:
-    """How a picture comes to be. Every seed of the chosen effects is in `seed`, so that a window looks like its part of the whole."""
+    """How a picture comes to be.
+
+    `slope` is what the light changes over the picture in grey levels, `outside` one of the names in `_BEYOND`, `ghost` the
+    strength of print that shines through. What is random in the effects comes from `seed`.
+    """
 
     seed: int
     press: Print
@@ -141,7 +145,9 @@ def _age(canvas: Image.Image, scan: Scan, box: tuple[int, int, int, int]) -> Ima
     kept = _grown(255 - lost, canvas.size)
     if press.broken:
         grain = _noise(state, canvas.size, 1.6)
-        kept = ImageChops.multiply(kept, grain.point([min(255, int(255 - press.broken * max(0, 150 - v) * 4)) for v in range(256)]))
+        kept = ImageChops.multiply(
+            kept, grain.point([min(255, int(255 - press.broken * max(0, 150 - v) * 4)) for v in range(256)])
+        )
     kept = kept.point([v * (255 - press.ink) // 255 for v in range(256)])
     if canvas.mode == "RGB":
         kept = Image.merge("RGB", (kept, kept, kept))
@@ -201,7 +207,9 @@ def _outline(scan: Scan, page: Page, warp: Warp) -> np.ndarray:
         steps = np.linspace(0, 1, 60 if k % 2 == 0 else 12, endpoint=False)[:, None]
         side = c[k] + (c[(k + 1) % 4] - c[k]) * steps
         if scan.torn and k % 2 == 0:
-            side[:, 1] += state.uniform(-1, 1, len(side)) * 0.005 * page.width + np.cumsum(state.normal(0, 0.7, len(side)))
+            side[:, 1] += state.uniform(-1, 1, len(side)) * 0.005 * page.width + np.cumsum(
+                state.normal(0, 0.7, len(side))
+            )
         sides.append(side)
     return warp.to_picture(np.concatenate(sides))
 
@@ -215,8 +223,8 @@ def _soil(scan: Scan, picture: Image.Image, page: Page, warp: Warp, size: tuple[
         edge = [tuple(point) for point in (_outline(scan, page, warp) - shift).tolist()]
         mask = Image.new("L", picture.size, 255)
         ImageDraw.Draw(mask).polygon(edge, fill=0)
-        grey = {"black": state.integers(0, 25), "white": 252, "dark": state.integers(40, 110), "desk": state.integers(120, 190)}
-        ground = int(grey[scan.outside])
+        low, high = {"black": (0, 25), "white": (248, 255), "dark": (40, 110), "desk": (120, 190)}[scan.outside]
+        ground = int(state.integers(low, high))
         picture.paste(ground if picture.mode == "L" else (ground,) * 3, (0, 0), mask)
         rim = ground if scan.outside == "black" else int(state.integers(120, 225))
         draw.line([*edge, edge[0]], fill=rim if picture.mode == "L" else (rim,) * 3, width=int(state.integers(1, 3)))

@@ -17,7 +17,9 @@ def outlined(picture: Image.Image, document: Document) -> Image.Image:
     draw = ImageDraw.Draw(shown)
     for line in document.lines:
         for g in line.glyphs:
-            draw.rectangle((g.x - g.width / 2, g.y - g.height / 2, g.x + g.width / 2, g.y + g.height / 2), outline=_GLYPH)
+            draw.rectangle(
+                (g.x - g.width / 2, g.y - g.height / 2, g.x + g.width / 2, g.y + g.height / 2), outline=_GLYPH
+            )
         draw.rectangle(line.box, outline=_LINE)
     for item in document.items:
         parts = (item.name, item.quantity, item.unit_price, item.price)
@@ -48,7 +50,9 @@ def contact_sheet(pictures: Sequence[Image.Image], columns: int, cell: tuple[int
     return sheet
 
 
-def write_sheets(folder: str | Path, name: str, drawn: Sequence[tuple[Image.Image, Document]], columns: int = 6) -> list[Path]:
+def write_sheets(
+    folder: str | Path, name: str, drawn: Sequence[tuple[Image.Image, Document]], columns: int = 6
+) -> list[Path]:
     """Writes `name`.png and `name`-boxes.png into the folder and returns their paths."""
     root = Path(folder)
     root.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,9 @@ def _words(rng: random.Random) -> list[str]:
     if draw < 0.25:
         lines.append(rng.choice(SIGN_LINES))
     elif draw < 0.5:
-        lines.append(f"{rng.randint(6, 11)}:{rng.choice(('00', '30'))} - {rng.randint(16, 23)}:{rng.choice(('00', '30'))}")
+        lines.append(
+            f"{rng.randint(6, 11)}:{rng.choice(('00', '30'))} - {rng.randint(16, 23)}:{rng.choice(('00', '30'))}"
+        )
     elif draw < 0.7:
         lines.append(f"{coined(rng)} {rng.choice(('Street', 'Hall', 'Station', 'Park', 'Market', 'House'))}")
     elif draw < 0.82:

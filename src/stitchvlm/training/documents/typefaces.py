@@ -122,14 +122,13 @@ class Type:
 
 
 def _in_dots(ink: Image.Image, pitch: float) -> Image.Image:
-    """The same ink as round dots `pitch` pixels apart."""
-    columns, rows = max(1, round(ink.width / pitch)), max(1, round(ink.height / pitch))
-    struck = np.asarray(ink.resize((columns, rows), Image.Resampling.BOX)) > 95
-    if not struck.any():
-        struck[:] = True
+    """The same ink as round dots, `pitch` pixels apart from row to row and overlapping within a row."""
+    columns, rows = max(1, round(1.7 * ink.width / pitch)), max(1, round(ink.height / pitch))
+    sampled = np.asarray(ink.resize((columns, rows), Image.Resampling.BOX))
+    struck = sampled >= max(1.0, 0.4 * sampled.max())
     ys, xs = ((np.arange(n) + 0.5) * m / n for n, m in ((ink.height, rows), (ink.width, columns)))
-    off = np.hypot((ys % 1 - 0.5)[:, None], (xs % 1 - 0.5)[None, :])
-    dot = np.clip(1.15 - 1.1 * off / 0.62, 0, 1) * struck[ys.astype(int)][:, xs.astype(int)]
+    off = np.hypot((ys % 1 - 0.5)[:, None], 0.6 * (xs % 1 - 0.5)[None, :])
+    dot = np.clip(1.3 - 1.5 * off, 0, 1) * struck[ys.astype(int)][:, xs.astype(int)]
     return Image.fromarray((255 * dot).astype(np.uint8))
 
 

@@ -57,7 +57,7 @@ class Warp:
         columns, rows = (math.ceil(length / _CELL) for length in size)
         xs, ys = np.minimum(np.arange(columns + 1) * _CELL, size[0]), np.minimum(np.arange(rows + 1) * _CELL, size[1])
         grid = np.stack(np.meshgrid(xs, ys), -1)
-        seen = (self.to_paper(grid.reshape(-1, 2) + (x0, y0)) - corner).reshape(rows + 1, columns + 1, 2)
+        seen = (self.to_paper(grid.reshape(-1, 2) + np.array((x0, y0))) - corner).reshape(rows + 1, columns + 1, 2)
         cells = [
             (
                 (int(xs[c]), int(ys[r]), int(xs[c + 1]), int(ys[r + 1])),
@@ -71,9 +71,7 @@ class Warp:
     def _moved(self, flat: np.ndarray) -> np.ndarray:
         moved = np.zeros_like(flat, dtype=float)
         for wave in self.waves:
-            moved[:, wave.axis] += wave.reach * np.sin(
-                2 * math.pi * flat[:, 1 - wave.axis] / wave.length + wave.phase
-            )
+            moved[:, wave.axis] += wave.reach * np.sin(2 * math.pi * flat[:, 1 - wave.axis] / wave.length + wave.phase)
         return moved
 
 

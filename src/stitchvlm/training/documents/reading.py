@@ -1,0 +1,168 @@
+"""Questions about what stands where: the line after a text, the first and the last, where a text is, what is in a box."""
+
+import random
+from collections.abc import Callable
+
+from ..scene import Box
+from . import wordings
+from .document import Document, Line, Written, around
+
+CHARTS = ("bars", "curve", "pie")
+LONGEST = 60
+"""Lines with more characters are not asked for."""
+_FIELD_NAMES = {
+    "number": "document number",
+    "phone": "phone number",
+    "tax": "tax amount",
+    "registration": "registration number",
+}
+
+Made = tuple[str, Written] | None
+"""The question and what answers it."""
+
+
+def box_text(box: Box) -> str:
+    """A box, given as fractions of the picture, as questions and answers write it: whole thousandths, `[x0, y0, x1, y1]`."""
+    return "[{}, {}, {}, {}]".format(*(min(1000, max(0, round(1000 * edge))) for edge in box))
+
+
+def words_of(line: Line) -> list[Written]:
+    """The words of a line, each with its box in pixels."""
+    found: list[Written] = []
+    glyphs = iter(line.glyphs)
+    for word in line.text.split():
+        own = [next(glyphs) for _ in word]
+        edges = ((g.x - g.width / 2, g.y - g.height / 2, g.x + g.width / 2, g.y + g.height / 2) for g in own)
+        found.append(Written(word, (around(edges),)))
+    return found
+
+
+def written_in(lines: tuple[Line, ...]) -> Written:
+    """What stands in lines side by side."""
+    words = [word for line in lines for word in words_of(line)]
+    return Written(" ".join(word.text for word in words), tuple(word.boxes[0] for word in words))
+
+
+def fractions(document: Document, boxes: tuple[Box, ...]) -> tuple[Box, ...]:
+    w, h = document.width, document.height
+    return tuple((max(0.0, x0 / w), max(0.0, y0 / h), min(1.0, x1 / w), min(1.0, y1 / h)) for x0, y0, x1, y1 in boxes)
+
+
+def plain(text: str) -> str:
+    """The text as it is compared: case and white space do not count."""
+    return " ".join(text.casefold().split())
+
+
+def _alone(rows: list[tuple[Line, ...]], chosen: list[tuple[Line, ...]]) -> bool:
+    """Whether no other row stands beside the chosen ones, so that it is plain what is above and below them."""
+    boxes = [around([line.box for line in row]) for row in chosen]
+    _, y0, _, y1 = around(boxes)
+    for row in rows:
+        if row not in chosen:
+            a0, b0, a1, b1 = around([line.box for line in row])
+            if b0 < y1 and b1 > y0 and any(a1 < box[0] or a0 > box[2] for box in boxes):
+                return False
+    return True
+
+
+def _after(document: Document, rng: random.Random) -> Made:
+    if document.kind in CHARTS:
+        return None
+    rows = document.rows()
+    texts = [written_in(row) for row in rows]
+    compared = [plain(written.text) for written in texts]
+    choices = list(range(len(rows) - 1))
+    rng.shuffle(choices)
+    for k in choices[:12]:
+        begins = sum(other.startswith(compared[k]) for other in compared)
+        short = 3 <= len(compared[k]) <= LONGEST and len(compared[k + 1]) <= LONGEST
+        if short and begins == 1 and '"' not in compared[k] and _alone(rows, rows[k : k + 2]):
+            return rng.choice(wordings.AFTER).format(text=texts[k].text), texts[k + 1]
+    return None
+
+
+def _begins(document: Document, rng: random.Random) -> Made:
+    rows = document.rows()
+    texts = [written_in(row) for row in rows]
+    compared = [plain(written.text) for written in texts]
+    choices = list(range(len(rows)))
+    rng.shuffle(choices)
+    for k in choices[:12]:
+        words = texts[k].text.split()
+        start = " ".join(words[: rng.randint(1, max(1, len(words) - 1))])
+        only = sum(other.startswith(plain(start)) for other in compared) == 1
+        if (
+            only
+            and len(words) > 1
+            and len(start) >= 3
+            and len(compared[k]) <= LONGEST
+            and '"' not in start
+            and _alone(rows, rows[k : k + 1])
+        ):
+            return rng.choice(wordings.BEGINS).format(text=start), texts[k]
+    return None
+
+
+def _end(index: int, group: tuple[str, ...]) -> Callable[[Document, random.Random], Made]:
+    def make(document: Document, rng: random.Random) -> Made:
+        rows = document.rows()
+        if not rows or document.kind == "crop" or document.estimated:
+            return None
+        middle = [(around([line.box for line in row])[1] + around([line.box for line in row])[3]) / 2 for row in rows]
+        extreme = min(middle) if index == 0 else max(middle)
+        written = written_in(rows[index])
+        if middle[index] != extreme or len(written.text) > LONGEST or not _alone(rows, [rows[index]]):
+            return None
+        return rng.choice(group), written
+
+    return make
+
+
+def _whole(document: Document, boxes: tuple[Box, ...]) -> Written:
+    """The answer to where something is."""
+    box = around(boxes)
+    return Written(box_text(fractions(document, (box,))[0]), (box,))
+
+
+def _unique_lines(document: Document) -> list[Line]:
+    """Lines whose text is in no other line."""
+    compared = [plain(line.text) for line in document.lines]
+    return [
+        line
+        for line, text in zip(document.lines, compared, strict=True)
+        if 3 <= len(text) <= LONGEST and '"' not in text and sum(text in other for other in compared) == 1
+    ]
+
+
+def _where(document: Document, rng: random.Random) -> Made:
+    names = [n for n in ("total", "date", "company", "number", "phone", "tax", "subtotal") if n in document.fields]
+    names = [n for n in names if document.fields[n].boxes and (n != "date" or "due date" not in document.fields)]
+    if names and rng.random() < 0.5:
+        name = rng.choice(names)
+        text = rng.choice(wordings.WHERE_FIELD).format(name=_FIELD_NAMES.get(name, name))
+        return text, _whole(document, document.fields[name].boxes)
+    lines = _unique_lines(document)
+    if not lines:
+        return None
+    line = rng.choice(lines)
+    return rng.choice(wordings.WHERE).format(text=line.text), _whole(document, (line.box,))
+
+
+def _at(document: Document, rng: random.Random) -> Made:
+    lines = [line for line in document.lines if len(line.text) <= LONGEST and len(line.glyphs) > 1]
+    if not lines:
+        return None
+    line = rng.choice(lines)
+    box = box_text(fractions(document, (line.box,))[0])
+    return rng.choice(wordings.AT).format(box=box), written_in((line,))
+
+
+MAKERS: dict[str, Callable[[Document, random.Random], Made]] = {
+    "after": _after,
+    "begins": _begins,
+    "first": _end(0, wordings.FIRST),
+    "last": _end(-1, wordings.LAST),
+    "where": _where,
+    "at": _at,
+}
+"""What makes a question of each kind, or None where the document allows none."""
