@@ -51,7 +51,7 @@ def read_receipts(folder: str | Path, split: str = "train") -> list[RealReceipt]
         try:
             data = json.loads(text)
             receipt = RealReceipt(str(data["id"]), Path(folder) / data["image"], _document(data))
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             raise ValueError(f"line {number} of {source} does not describe a receipt: {error!r}") from error
         if not receipt.path.is_file():
             raise ValueError(f"{receipt.path} is missing, which line {number} of {source} names")

@@ -1,0 +1,113 @@
+"""Answers stand in the picture where their boxes are, and questions mean one thing."""
+
+import random
+import re
+from collections import Counter
+
+import pytest
+
+from stitchvlm.training.documents import Document, draw_crop
+from stitchvlm.training.documents.questions import KINDS, Question, ask, ask_several, box_text
+
+BOXED = ("where", *("count", "figures"))
+"""Kinds whose answer does not stand in the picture."""
+
+
+@pytest.fixture(scope="module")
+def asked(documents) -> list[tuple[Document, Question]]:
+    found = []
+    for number, document in enumerate(documents):
+        for kind in KINDS:
+            question = ask(document, kind, random.Random(f"{number}-{kind}"))
+            if question is not None:
+                found.append((document, question))
+    return found
+
+
+def spelled(document: Document, question: Question) -> str:
+    """What the glyphs spell whose middles lie in the question's boxes, box by box."""
+    text = ""
+    for x0, y0, x1, y1 in question.boxes:
+        for line in document.lines:
+            text += "".join(
+                g.char for g in line.glyphs if x0 <= g.x / document.width <= x1 and y0 <= g.y / document.height <= y1
+            )
+    return text
+
+
+def test_the_glyphs_under_the_boxes_spell_the_answer(asked):
+    checked = Counter()
+    for document, question in asked:
+        if question.kind not in BOXED:
+            checked[question.kind] += 1
+            assert spelled(document, question) == question.answer.replace(" ", ""), (document.kind, question)
+    assert checked.total() > 500
+    assert checked.keys() >= set(KINDS) - {*BOXED, "discount", "service", "barcode", "table", "rounding", "due date"}
+
+
+def test_a_box_is_written_in_thousandths(asked):
+    assert box_text((0.0, 0.1234, 0.5, 1.0)) == "[0, 123, 500, 1000]"
+    for _, question in asked:
+        if question.kind == "where":
+            assert question.answer == box_text(question.boxes[0])
+
+
+def _rows(document: Document) -> list[str]:
+    return [" ".join(line.text for line in row).casefold() for row in document.rows()]
+
+
+def test_questions_mean_one_thing(asked):
+    for document, question in asked:
+        named = re.search(r"\"(.+)\"", question.text)
+        if question.kind in ("after", "begins"):
+            assert sum(row.startswith(named[1].casefold()) for row in _rows(document)) == 1, question
+        if question.kind == "where" and named:
+            assert sum(named[1].casefold() in line.text.casefold() for line in document.lines) == 1, question
+        if question.kind in ("price", "quantity", "unit_price"):
+            names = [item.name.text for item in document.items if item.name.text in question.text]
+            assert len(names) == 1, question
+
+
+def test_the_line_after_is_the_next_one(asked):
+    checked = 0
+    for document, question in asked:
+        if question.kind == "after":
+            rows = _rows(document)
+            before = rows.index(re.search(r"\"(.+)\"", question.text)[1].casefold())
+            assert rows[before + 1] == question.answer.casefold()
+            checked += 1
+    assert checked > 20
+
+
+def test_charts_are_counted_and_compared(asked):
+    for document, question in asked:
+        values = {item.name.text: item.value for item in document.items}
+        if question.kind in ("largest", "smallest"):
+            pick = {"largest": max, "smallest": min}[question.kind]
+            assert values[question.answer] == pick(values.values())
+        elif question.kind == "figures":
+            assert question.answer == str(len(values))
+        elif question.kind == "value":
+            name = next(name for name in values if re.search(rf"\b{name}\b", question.text))
+            assert float(question.answer) == values[name]
+
+
+def test_crops_are_not_asked_for_what_lies_outside():
+    for seed in range(4):
+        _, crop = draw_crop(seed, side=300, clean=True)
+        assert all(ask(crop, kind, random.Random(0)) is None for kind in ("first", "last", "count"))
+        for kind in ("at", "begins", "price"):
+            question = ask(crop, kind, random.Random(seed))
+            assert question is None or spelled(crop, question) == question.answer.replace(" ", "")
+
+
+def test_several_questions_differ(documents):
+    questions = ask_several(documents[0], 12, random.Random(1))
+    assert len({question.text for question in questions}) == len(questions) == 12
+    only = ask_several(documents[0], 3, random.Random(1), {"total": 1.0})
+    assert {question.kind for question in only} == {"total"}
+
+
+def test_nothing_is_asked_about_nothing():
+    empty = Document("receipt", 10, 10)
+    assert ask_several(empty, 3, random.Random(0)) == []

@@ -1,0 +1,112 @@
+"""Real receipts are read into the form of drawn ones, and broken folders are refused in one sentence."""
+
+import json
+import random
+
+import pytest
+from PIL import Image, ImageDraw
+
+from stitchvlm.training.documents.augment import augment
+from stitchvlm.training.documents.document import Document
+from stitchvlm.training.documents.questions import ask
+from stitchvlm.training.documents.real import read_receipts
+
+LINES = [
+    {"text": "EXAMPLE SHOP", "box": [0.2, 0.05, 0.8, 0.1]},
+    {"text": "AND SONS", "box": [0.3, 0.11, 0.7, 0.16]},
+    {"text": "DATE: 01/02/2020", "box": [0.1, 0.2, 0.6, 0.25]},
+    {"text": "SUBTOTAL", "box": [0.1, 0.5, 0.4, 0.55]},
+    {"text": "5.00", "box": [0.7, 0.505, 0.9, 0.555]},
+    {"text": "TOTAL", "box": [0.1, 0.6, 0.4, 0.65]},
+    {"text": "RM5.00", "box": [0.7, 0.595, 0.9, 0.645]},
+    {"text": "CASH 5.00", "box": [0.1, 0.7, 0.5, 0.75]},
+]
+ANSWERS = {"total": "5.00", "date": "01/02/2020", "company": "EXAMPLE SHOP AND SONS"}
+
+
+def entry(name: str) -> dict:
+    return {
+        "id": name,
+        "image": f"images/{name}.png",
+        "size": [200, 400],
+        "qa": [{"question": "?", "field": field, "answer": answer} for field, answer in ANSWERS.items()],
+        "lines": LINES,
+    }
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two receipts whose lines are black bars."""
+    (tmp_path / "images").mkdir()
+    for name in ("one", "two"):
+        picture = Image.new("L", (200, 400), 255)
+        for line in LINES:
+            x0, y0, x1, y1 = line["box"]
+            ImageDraw.Draw(picture).rectangle((200 * x0, 400 * y0 + 5, 200 * x1 - 1, 400 * y1 - 5), fill=0)
+        picture.save(tmp_path / "images" / f"{name}.png")
+    (tmp_path / "train.jsonl").write_text("\n".join(json.dumps(entry(name)) for name in ("one", "two")) + "\n")
+    return tmp_path
+
+
+def test_receipts_are_read(folder):
+    receipts = read_receipts(folder)
+    assert [receipt.id for receipt in receipts] == ["one", "two"]
+    document = receipts[0].document
+    assert document.estimated and (document.width, document.height) == receipts[0].picture().size == (200, 400)
+    assert [" ".join(line.text for line in row) for row in document.rows()] == [
+        *("EXAMPLE SHOP", "AND SONS", "DATE: 01/02/2020", "SUBTOTAL 5.00", "TOTAL RM5.00", "CASH 5.00")
+    ]
+    assert {name: written.text for name, written in document.fields.items()} == ANSWERS
+    total = document.fields["total"].box
+    assert 139 <= total[0] < total[2] <= 180 and 238 <= total[1] < total[3] <= 258
+    assert len(document.fields["company"].boxes) == 4
+    first = document.lines[0].glyphs[0]
+    assert (first.char, first.x, first.width) == ("E", 45.0, 10.0)
+    assert Document.from_json(json.loads(json.dumps(document.to_json()))) == document
+
+
+def test_what_is_asked_has_its_place(folder):
+    document = read_receipts(folder)[0].document
+    assert ask(document, "date", random.Random(0)).answer == "01/02/2020"
+    assert ask(document, "first", random.Random(0)) is None
+
+
+def test_augmented_receipts_keep_ink_in_their_boxes(folder):
+    receipt = read_receipts(folder)[0]
+    shapes = set()
+    for seed in range(12):
+        picture, document = augment(receipt.picture(), receipt.document, random.Random(seed))
+        again, repeated = augment(receipt.picture(), receipt.document, random.Random(seed))
+        assert picture.tobytes() == again.tobytes() and document == repeated
+        assert picture.size == (document.width, document.height)
+        assert document.fields.keys() == ANSWERS.keys() and len(document.lines) == len(LINES)
+        shapes.add(picture.size)
+        for line in document.lines:
+            middle = line.glyphs[len(line.glyphs) // 2]
+            assert picture.getpixel((round(middle.x), round(middle.y))) < 100
+    assert len(shapes) > 8
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda folder: (folder / "train.jsonl").unlink(), "train.jsonl is missing: a folder of receipts has a file"),
+        (lambda folder: (folder / "train.jsonl").write_text(""), "holds no receipt"),
+        (lambda folder: (folder / "images" / "two.png").unlink(), "two.png is missing, which line 2 of .* names"),
+        (lambda folder: (folder / "train.jsonl").write_text("{"), "line 1 of .* does not describe a receipt"),
+        (
+            lambda folder: (folder / "train.jsonl").write_text('{"id": 1}'),
+            "line 1 of .* does not describe a receipt: KeyError",
+        ),
+        (
+            lambda folder: (folder / "train.jsonl").write_text(
+                json.dumps(entry("one") | {"lines": [{"text": "A", "box": [1]}]})
+            ),
+            "line 1 of .* does not describe a receipt",
+        ),
+    ],
+)
+def test_broken_folders_are_refused(folder, change, message):
+    change(folder)
+    with pytest.raises(ValueError, match=message):
+        read_receipts(folder)
