@@ -5,6 +5,7 @@ import random
 from .money import Notation
 from .printer import Phrase, Printer, phrase, tagged
 from .sale import Sale
+from .tax_summary import tax_summary
 
 TOTAL = (
     *(
@@ -174,7 +175,7 @@ def total_lines(rng: random.Random, printer: Printer, sale: Sale, money: Notatio
         printer.rule(rng.choice(("=", "-", "thin", printer.setting.rule)))
     _payment(rng, sums, sale, emphasis if rng.random() < 0.3 else "")
     if sale.rate and rng.random() < 0.6:
-        _summary(rng, printer, sale, tax, money)
+        tax_summary(rng, printer, sale, tax, money)
 
 
 def _before_total(rng: random.Random, sums: _Sums, sale: Sale, tax: str) -> None:
@@ -213,48 +214,3 @@ def _payment(rng: random.Random, sums: _Sums, sale: Sale, emphasis: str) -> None
         sums.printer.text(f"**** **** **** {rng.randint(1000, 9999)}")
     if rng.random() < 0.3:
         sums.printer.text(f"{rng.choice(('APPROVAL CODE ', 'Auth: ', 'APPR CODE: '))}{rng.randint(100_000, 999_999)}")
-
-
-def _summary(rng: random.Random, printer: Printer, sale: Sale, tax: str, money: Notation) -> None:
-    """A small table of what was taxed at which rate."""
-    printer.gap(rng.choice((0.3, 0.8, 1.2)))
-    if rng.random() < 0.4:
-        printer.rule()
-    span = printer.right - printer.left
-    stops = printer.left + rng.choice((0.55, 0.62)) * span, printer.left + rng.choice((0.85, 0.95, 1.0)) * span
-    sign = f"({money.sign})" if money.sign and rng.random() < 0.6 else ""
-    heads = rng.choice(
-        (
-            (f"{tax} Summary", f"Amount{sign}", f"Tax{sign}"),
-            ("Code", f"Amt{sign}", f"{tax}{sign}"),
-            ("Tax Code", f"Net{sign}", f"{tax} Amt"),
-            (f"{tax} Summary", f"Item Amt{sign}", f"Tax{sign}"),
-        )
-    )
-    if printer.setting.type().measure(heads[0] + heads[1] + " ") > stops[0] - printer.left:
-        heads = ("Code", money.sign or "Amt", heads[2])
-    if printer.setting.type().measure(heads[2] + " ") > stops[1] - stops[0]:
-        heads = (*heads[:2], "Tax")
-    printer.row(*_table_row(printer, stops, heads))
-    if rng.random() < 0.3:
-        printer.rule()
-    code = rng.choice(("SR", "S", "A", "T1"))
-    rate = rng.choice(("{c} @ {r}%", "{c} = {r}%", "{c} {r}%", "{c} (@ {r}%)", "{c}")).format(
-        c=code, r=money.rate(sale.rate)
-    )
-    printer.row(*_table_row(printer, stops, (rate, money.bare(sale.taxable), money.bare(sale.tax))))
-    exempt = sale.untaxed - sale.taxable
-    if exempt > 0:
-        zero = rng.choice(("ZRL", "Z", "B", "ZR")) + (" @ 0%" if "@" in rate else "")
-        printer.row(*_table_row(printer, stops, (zero, money.bare(exempt), money.bare(0))))
-    if rng.random() < 0.2:
-        printer.row(*_table_row(printer, stops, ("Total", money.bare(sale.untaxed), money.bare(sale.tax))))
-
-
-def _table_row(
-    printer: Printer, stops: tuple[float, float], texts: tuple[str, str, str]
-) -> list[tuple[float, str, Phrase]]:
-    return [
-        (printer.left, "l", Phrase(texts[0])),
-        *((x, "r", Phrase(t)) for x, t in zip(stops, texts[1:], strict=True)),
-    ]

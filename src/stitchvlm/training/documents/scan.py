@@ -46,12 +46,13 @@ class Scan:
     ghost: float
     specks: int
     blur: float
+    sharp: int
     noise: float
     contrast: float
     quality: int | None
 
 
-CLEAN = Scan(0, Print(0), (255, 255, 255), 0, (0, 0), 0, "paper", False, 0, 0, 0, 0, 1, None)
+CLEAN = Scan(0, Print(0), (255, 255, 255), 0, (0, 0), 0, "paper", False, 0, 0, 0, 0, 0, 1, None)
 """No effect at all."""
 
 
@@ -83,7 +84,7 @@ def choose_scan(rng: random.Random, place: str, colour: bool = False) -> Scan:
         rng.getrandbits(32),
         press,
         (level + tint[0], level + tint[1], level + tint[2]),
-        rng.uniform(0, 4.5) * rough,
+        rng.uniform(0, 3.5) * rough,
         (rng.gauss(0, 14) * rough, rng.gauss(0, 14) * rough),
         rng.choices((0, 1, 2, 4), (55, 20, 15, 10))[0] if not calm else 0,
         rng.choices(tuple(_BEYOND[place]), tuple(_BEYOND[place].values()))[0],
@@ -91,6 +92,7 @@ def choose_scan(rng: random.Random, place: str, colour: bool = False) -> Scan:
         rng.uniform(0.04, 0.16) if not calm and rng.random() < 0.15 else 0.0,
         rng.choice((0, 0, 0, 3, 6, 15)) if not calm else 0,
         rng.uniform(0.35, 1.0) if rng.random() < 0.45 else 0.0,
+        rng.randint(60, 180) if not calm and rng.random() < 0.2 else 0,
         rng.choice((0, 0, 2, 3, 5, 9)) if not calm else rng.choice((0, 0, 3)),
         rng.choice((1.0, 1.0, 1.15, 1.4, 2.2)) if not calm else 1.0,
         rng.randint(30, 92) if rng.random() < 0.6 else None,
@@ -237,6 +239,8 @@ def _soil(scan: Scan, picture: Image.Image, page: Page, warp: Warp, size: tuple[
 
 def _finish(scan: Scan, picture: Image.Image, window: Box) -> Image.Image:
     """Blur, contrast, noise and JPEG."""
+    if scan.sharp:
+        picture = picture.filter(ImageFilter.UnsharpMask(1.5, scan.sharp, 0))
     if scan.blur:
         picture = picture.filter(ImageFilter.GaussianBlur(scan.blur))
     if scan.contrast != 1.0:
