@@ -9,22 +9,11 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from ..scene import Box
 from .page import Page
+from .press import Print, grain, printed
 from .warp import Warp, corners
 
 _COARSE = 8
 """Pixels of the picture for one of the shading."""
-
-
-@dataclass(frozen=True)
-class Print:
-    """How strongly a printer prints: `ink` is the grey of full ink, `uneven` how much of it is lost in patches and `bands` how
-    much in bands along the paper, `broken` how much of every stroke is.
-    """
-
-    ink: int = 20
-    uneven: float = 0.0
-    bands: float = 0.0
-    broken: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +35,7 @@ class Scan:
     ghost: float
     specks: int
     blur: float
-    sharp: int
+    sharp: float
     noise: float
     contrast: float
     quality: int | None
@@ -92,7 +81,7 @@ def choose_scan(rng: random.Random, place: str, colour: bool = False) -> Scan:
         rng.uniform(0.04, 0.16) if not calm and rng.random() < 0.15 else 0.0,
         rng.choice((0, 0, 0, 3, 6, 15)) if not calm else 0,
         rng.uniform(0.35, 1.0) if rng.random() < 0.45 else 0.0,
-        rng.randint(60, 180) if not calm and rng.random() < 0.2 else 0,
+        rng.uniform(0.4, 1.6) if not calm and rng.random() < 0.2 else 0.0,
         rng.choice((0, 0, 2, 3, 5, 9)) if not calm else rng.choice((0, 0, 3)),
         rng.choice((1.0, 1.0, 1.15, 1.4, 2.2)) if not calm else 1.0,
         rng.randint(30, 92) if rng.random() < 0.6 else None,
@@ -107,7 +96,7 @@ def take(scan: Scan, page: Page, warp: Warp, size: tuple[int, int], window: Box)
     box = (max(x0, -8), max(y0, -8), min(x1, page.width + 8), min(y1, page.height + 8))
     if box[0] >= box[2] or box[1] >= box[3]:
         box = (0, 0, 1, 1)
-    canvas = _age(page.paint(box), scan, box)
+    canvas = printed(page.paint(box), scan.press, _state(scan, 1, *(edge & 0xFFFF for edge in box)))
     ink = warp.pull(canvas, (box[0], box[1]), window)
     if scan == CLEAN:
         return ink
@@ -127,41 +116,6 @@ def _border(window: Box) -> np.ndarray:
 
 def _state(scan: Scan, *what: int) -> np.random.Generator:
     return np.random.default_rng((scan.seed, *what))
-
-
-def _grown(small: np.ndarray, size: tuple[int, int]) -> Image.Image:
-    """Values 0 to 255 as a smooth picture of the size."""
-    grid = Image.fromarray(np.clip(small, 0, 255).astype(np.uint8))
-    return grid.resize(size, Image.Resampling.BILINEAR)
-
-
-def _age(canvas: Image.Image, scan: Scan, box: tuple[int, int, int, int]) -> Image.Image:
-    """The canvas with its ink as strong as the printer had it."""
-    press, state = scan.press, _state(scan, 1, *(edge & 0xFFFF for edge in box))
-    if not (press.uneven or press.bands or press.broken):
-        return canvas.point([press.ink + v * (255 - press.ink) // 255 for v in range(256)] * len(canvas.getbands()))
-    rows, columns = canvas.height // 24 + 2, canvas.width // 24 + 2
-    lost = 255.0 * press.uneven * state.random((rows, columns)) ** 2
-    if press.bands:
-        lost = lost + 255 * press.bands * (state.random(columns) < 0.15)[None, :]
-    kept = _grown(255 - lost, canvas.size)
-    if press.broken:
-        grain = _noise(state, canvas.size, 1.6)
-        kept = ImageChops.multiply(
-            kept, grain.point([min(255, int(255 - press.broken * max(0, 150 - v) * 4)) for v in range(256)])
-        )
-    kept = kept.point([v * (255 - press.ink) // 255 for v in range(256)])
-    if canvas.mode == "RGB":
-        kept = Image.merge("RGB", (kept, kept, kept))
-    return ImageChops.invert(ImageChops.multiply(ImageChops.invert(canvas), kept))
-
-
-def _noise(state: np.random.Generator, size: tuple[int, int], scale: float = 1.0) -> Image.Image:
-    """Grain around 128, coarser with a greater scale."""
-    width, height = int(size[0] / scale) + 1, int(size[1] / scale) + 1
-    grain = state.integers(0, 256, (height, width), dtype=np.uint8)
-    image = Image.fromarray(grain)
-    return image.crop((0, 0, *size)) if scale == 1.0 else image.resize(size, Image.Resampling.BILINEAR)
 
 
 def _shade(scan: Scan, size: tuple[int, int], window: Box) -> Image.Image:
@@ -238,18 +192,21 @@ def _soil(scan: Scan, picture: Image.Image, page: Page, warp: Warp, size: tuple[
 
 
 def _finish(scan: Scan, picture: Image.Image, window: Box) -> Image.Image:
-    """Blur, contrast, noise and JPEG."""
+    """Sharpening, blur, contrast, noise and JPEG."""
     if scan.sharp:
-        picture = picture.filter(ImageFilter.UnsharpMask(1.5, scan.sharp, 0))
+        around_it = (-scan.sharp / 8,) * 4
+        picture = picture.filter(ImageFilter.Kernel((3, 3), (*around_it, 1 + scan.sharp, *around_it), 1))
     if scan.blur:
-        picture = picture.filter(ImageFilter.GaussianBlur(scan.blur))
+        side, corner = np.exp(-0.5 / scan.blur**2), np.exp(-1.0 / scan.blur**2)
+        weights = (corner, side, corner, side, 1.0, side, corner, side, corner)
+        picture = picture.filter(ImageFilter.Kernel((3, 3), weights))
     if scan.contrast != 1.0:
         curve = [int(np.clip(128 + 30 + (v - 158) * scan.contrast, 0, 255)) for v in range(256)]
         picture = picture.point(curve * len(picture.getbands()))
     if scan.noise:
         state = _state(scan, 5, *(int(edge) & 0xFFFF for edge in window))
-        grain = _noise(state, picture.size, 1.0 if scan.noise < 5 else 1.5)
-        scaled = grain.point([int(128 + (v - 128) * scan.noise / 74 + 0.5) for v in range(256)])
+        spots = grain(state, picture.size, 1.0 if scan.noise < 5 else 1.5)
+        scaled = spots.point([int(128 + (v - 128) * scan.noise / 74 + 0.5) for v in range(256)])
         if picture.mode == "RGB":
             scaled = Image.merge("RGB", (scaled, scaled, scaled))
         picture = ImageChops.add(picture, scaled, 1, -128)
