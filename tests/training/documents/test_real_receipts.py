@@ -6,7 +6,7 @@ import random
 import pytest
 from PIL import Image, ImageDraw
 
-from stitchvlm.training.documents.augment import augment
+from stitchvlm.training.documents.augment import augment, cut_square
 from stitchvlm.training.documents.document import Document
 from stitchvlm.training.documents.questions import ask
 from stitchvlm.training.documents.real import read_receipts
@@ -85,6 +85,19 @@ def test_augmented_receipts_keep_ink_in_their_boxes(folder):
             middle = line.glyphs[len(line.glyphs) // 2]
             assert picture.getpixel((round(middle.x), round(middle.y))) < 100
     assert len(shapes) > 8
+
+
+def test_squares_of_receipts_hold_their_lines(folder):
+    receipt = read_receipts(folder)[0]
+    for seed in range(6):
+        picture, part = cut_square(receipt.picture(), receipt.document, random.Random(seed), side=120)
+        assert picture.size == (part.width, part.height) == (120, 120) and part.kind == "crop" and part.lines
+        for line in part.lines:
+            assert any(line.text in whole.text for whole in receipt.document.lines)
+            middle = line.glyphs[len(line.glyphs) // 2]
+            assert picture.getpixel((min(119, round(middle.x)), min(119, round(middle.y)))) < 100
+    with pytest.raises(ValueError, match="nothing to cut a square round"):
+        cut_square(receipt.picture(), Document("real", 200, 400), random.Random(0))
 
 
 @pytest.mark.parametrize(

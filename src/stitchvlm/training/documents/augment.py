@@ -93,6 +93,26 @@ def augment(
     return _relit(warp.pull(picture, (0, 0), window), rng), moved(document, warp, window)
 
 
+def cut_square(
+    picture: Image.Image, document: Document, rng: random.Random, side: int = 448
+) -> tuple[Image.Image, Document]:
+    """A square of `side` pixels round a random line, as `generator.draw_crop` gives of a drawn document.
+
+    Raises:
+        ValueError: if the document has no lines.
+    """
+    if not document.lines:
+        raise ValueError("a document without lines has nothing to cut a square round")
+    x0, y0, x1, y1 = rng.choice(document.lines).box
+    corner = []
+    for low, high, length in ((x0, x1, picture.width), (y0, y1, picture.height)):
+        begin = round(rng.uniform(low, high) - side * rng.uniform(0.2, 0.8))
+        corner.append(max(0, min(begin, length - side)) if length >= side else (length - side) // 2)
+    same = Warp(np.eye(3))
+    window = (corner[0], corner[1], corner[0] + side, corner[1] + side)
+    return same.pull(picture, (0, 0), window), replace(moved(document, same, window), kind="crop")
+
+
 def _relit(picture: Image.Image, rng: random.Random) -> Image.Image:
     """Brightness, contrast, blur and JPEG, each with its own chance."""
     if rng.random() < 0.6:

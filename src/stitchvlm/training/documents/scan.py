@@ -20,7 +20,8 @@ _COARSE = 8
 class Scan:
     """How a picture comes to be.
 
-    `slope` is what the light changes over the picture in grey levels, `outside` one of the names in `_BEYOND`, `ghost` the
+    `slope` is what the light changes over the picture in grey levels, `shadow` how dark it is at its left edge, or at its right
+    one if it is below zero, `outside` one of the names in `_BEYOND`, `ghost` the
     strength of print that shines through. What is random in the effects comes from `seed`.
     """
 
@@ -29,6 +30,7 @@ class Scan:
     paper: tuple[int, int, int]
     mottle: float
     slope: tuple[float, float]
+    shadow: float
     folds: int
     outside: str
     torn: bool
@@ -41,7 +43,7 @@ class Scan:
     quality: int | None
 
 
-CLEAN = Scan(0, Print(0), (255, 255, 255), 0, (0, 0), 0, "paper", False, 0, 0, 0, 0, 0, 1, None)
+CLEAN = Scan(0, Print(0), (255, 255, 255), 0, (0, 0), 0, 0, "paper", False, 0, 0, 0, 0, 0, 1, None)
 """No effect at all."""
 
 
@@ -75,6 +77,7 @@ def choose_scan(rng: random.Random, place: str, colour: bool = False) -> Scan:
         (level + tint[0], level + tint[1], level + tint[2]),
         rng.uniform(0, 3.5) * rough,
         (rng.gauss(0, 14) * rough, rng.gauss(0, 14) * rough),
+        rng.uniform(-90, 90) if not calm and rng.random() < 0.2 else 0.0,
         rng.choices((0, 1, 2, 4), (55, 20, 15, 10))[0] if not calm else 0,
         rng.choices(tuple(_BEYOND[place]), tuple(_BEYOND[place].values()))[0],
         till and rng.random() < 0.6,
@@ -129,6 +132,9 @@ def _shade(scan: Scan, size: tuple[int, int], window: Box) -> Image.Image:
         light = light + np.asarray(blots.resize((columns, rows), Image.Resampling.BICUBIC))
     if scan.noise:
         light = light + state.normal(0, 0.35 * scan.noise**0.5, columns)[None, :]
+    if scan.shadow:
+        away = xs + 0.5 if scan.shadow > 0 else 0.5 - xs
+        light = light - abs(scan.shadow) * np.exp(-away / state.uniform(0.03, 0.15))
     for _ in range(scan.folds):
         angle, place, depth = state.normal(0, 0.25), state.uniform(-0.45, 0.45), state.uniform(5, 30)
         along = (ys - place) * rows + np.tan(angle) * xs * columns
