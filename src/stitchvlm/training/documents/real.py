@@ -1,9 +1,9 @@
 """Real scanned receipts in a folder, read into the form of drawn ones.
 
-The folder holds pictures and a file of JSON lines for each split. A line describes one receipt: `id`, `image` (a path within the
-folder), `size` (width and height in pixels), `qa` (objects with `field` and `answer`) and `lines` (objects with `text` and a `box`
-of fractions of the picture). Where single characters stand is not known: they are spread evenly over their line. Texts are taken as they were typed, and some
-collections were typed in capitals whatever the paper says.
+The folder holds pictures and a file of JSON lines for each split. A line describes one receipt: `id`, `image` (a path within
+the folder), `size` (width and height in pixels), `qa` (objects with `field` and `answer`) and `lines` (objects with `text` and
+a `box` of fractions of the picture). Where single characters stand is not known: they are spread evenly over their line. Texts
+are taken as they were typed, and some collections were typed in capitals whatever the paper says.
 """
 
 import json
