@@ -25,8 +25,9 @@ WARPS = {
     "turned": Warp(_matrix(4.0)),
     "smaller": Warp(_matrix(-2.0, scale=0.85)),
     "leaning": Warp(_matrix(1.0, (6e-5, -4e-5))),
-    "curled": Warp(_matrix(), (Wave(0, 5.0, 700.0, 1.0), Wave(1, 5.0, 650.0, 2.0))),
-    "everything": Warp(_matrix(-3.0, (-4e-5, 5e-5)), (Wave(0, 4.0, 600.0, 0.0), Wave(1, 4.0, 900.0, 4.0))),
+    "curled": Warp(_matrix(), (Wave(0, 1, 5.0, 700.0, 1.0), Wave(1, 0, 5.0, 650.0, 2.0))),
+    "uneven": Warp(_matrix(1.0), (Wave(1, 1, 6.0, 260.0, 1.0),)),
+    "everything": Warp(_matrix(-3.0, (-4e-5, 5e-5)), (Wave(0, 1, 4.0, 600.0, 0.0), Wave(1, 0, 4.0, 900.0, 4.0))),
 }
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from stitchvlm.training.documents import KINDS, Document, draw_crop, draw_document
@@ -75,7 +76,8 @@ def test_a_crop_shows_what_the_document_shows():
     k = same.text.replace(" ", "").index(line.text.replace(" ", ""))
     dx, dy = (round(same.glyphs[k].x - line.glyphs[0].x), round(same.glyphs[k].y - line.glyphs[0].y))
     box = (dx + 20, dy + 20, dx + 280, dy + 280)
-    assert whole.crop(box).tobytes() == crop.crop((20, 20, 280, 280)).tobytes()
+    apart = np.asarray(whole.crop(box), float) - np.asarray(crop.crop((20, 20, 280, 280)), float)
+    assert np.abs(apart).mean() < 1 and np.ptp(np.asarray(crop)) > 200
 
 
 def test_an_unknown_kind_is_refused():

@@ -143,7 +143,7 @@ def stamp(rng: random.Random, page: Page, faces: Faces, x: float, y: float, size
 
 
 def write_over(rng: random.Random, page: Page, faces: Faces, colour: bool) -> None:
-    """What people leave on a paper: numbers and initials in the margin, a circle round the total, ticks, a stamp."""
+    """What people leave on a paper: numbers and initials in the margin, ticks, a circle round the total, a stamp."""
     ink = rng.choice(((30, 40, 120), (20, 20, 30), (150, 30, 40))) if colour else (rng.choice((20, 50, 80)),) * 3
     width = rng.choice((2, 2, 3))
     size = page.width * rng.uniform(0.04, 0.075)
@@ -158,6 +158,15 @@ def write_over(rng: random.Random, page: Page, faces: Faces, colour: bool) -> No
     totals = [run for run in page.runs() if any(tag.name == "total" for tag in run.tags)]
     if totals and rng.random() < 0.25:
         pen_circle(rng, page, totals[0].box(), ink, width)
+    if rng.random() < 0.35:
+        for run in rng.sample(page.runs(), min(len(page.runs()), rng.randint(1, 4))):
+            x, y = run.box()[2] + rng.uniform(-0.3, 0.6) * size, run.y + rng.uniform(-4, 4)
+            _stroke(
+                page,
+                [(x, y - 0.3 * size), (x + 0.15 * size, y), (x + 0.7 * size, y - rng.uniform(0.6, 1) * size)],
+                ink,
+                width,
+            )
     if rng.random() < 0.2:
         x, y = rng.uniform(0.1, 0.7) * page.width, page.height * rng.uniform(0.9, 0.98)
         scribble(rng, page, x, y, 1.2 * size, rng.randint(3, 6), ink, width)

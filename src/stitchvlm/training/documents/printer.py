@@ -124,6 +124,12 @@ class Printer:
         self.y += step
         self.page.height = max(self.page.height, round(self.y))
 
+    def underline(self) -> None:
+        """Draws a line under the text printed last."""
+        run = self.page.runs()[-1]
+        x0, _, x1, y = run.box()
+        self.page.printed.append(Mark("line", ((x0, y + 3), (x1, y + 3)), self.ink, 1))
+
     def decorate(self, x: float, text: str, emphasis: str = "") -> None:
         """Adds text that is no line of the document to the row printed last."""
         type_ = self.setting.type(emphasis)

@@ -95,7 +95,10 @@ def title(rng: random.Random, printer: Printer, align: str, choices: tuple[str, 
     """What kind of paper it is, with some room around."""
     printer.gap(rng.choice((0.3, 0.6, 1.0)))
     emphasis = rng.choice(("", "", "bold", "wide", "bold tall", "tall"))
-    printer.text(rng.choice(choices), align, emphasis, inverted=rng.random() < 0.04)
+    underlined = rng.random() < 0.1
+    printer.text(rng.choice(choices), align, emphasis, inverted=not underlined and rng.random() < 0.05)
+    if underlined:
+        printer.underline()
     printer.gap(rng.choice((0.0, 0.3, 0.6)))
 
 

@@ -137,6 +137,9 @@ class _Sums:
         self.printer, self.money = printer, money
         self.signed = rng.random() < 0.35
         self.apart = bool(money.sign) and not self.signed and rng.random() < 0.15
+        self.colon = rng.random() < 0.25
+        self.loud = rng.choice((0.0, 0.0, 0.35))
+        self.rng = rng
         self.align = rng.choice(("l", "l", "r"))
         span = printer.right - printer.left
         self.begin = printer.left + (rng.choice((0.0, 0.0, 0.25, 0.35)) if self.align == "l" else 0.0) * span
@@ -148,6 +151,10 @@ class _Sums:
         shown = tagged(field, text) if field else Phrase(text)
         if self.apart:
             label = f"{label} {self.money.sign}"
+        if self.colon and not label.endswith(":"):
+            label += " :"
+        if not emphasis and self.rng.random() < self.loud:
+            emphasis = "bold"
         self.printer.pair(label, shown, emphasis, self.begin, self.end, self.align, inverted)
 
 

@@ -3,6 +3,7 @@
 import random
 
 from .money import Notation
+from .page import rectangle
 from .printer import Phrase, Printer
 from .sale import Sale
 
@@ -10,8 +11,10 @@ from .sale import Sale
 def tax_summary(rng: random.Random, printer: Printer, sale: Sale, tax: str, money: Notation) -> None:
     """A small table of what was taxed at which rate."""
     printer.gap(rng.choice((0.3, 0.8, 1.2)))
-    if rng.random() < 0.4:
+    framed = rng.random() < 0.15
+    if not framed and rng.random() < 0.4:
         printer.rule()
+    top = printer.y
     span = printer.right - printer.left
     stops = printer.left + rng.choice((0.55, 0.62)) * span, printer.left + rng.choice((0.85, 0.95, 1.0)) * span
     sign = f"({money.sign})" if money.sign and rng.random() < 0.6 else ""
@@ -29,11 +32,13 @@ def tax_summary(rng: random.Random, printer: Printer, sale: Sale, tax: str, mone
         heads = (*heads[:2], "Tax")
     printer.row(*_table_row(printer, stops, heads))
     if rng.random() < 0.3:
-        printer.rule()
+        printer.rule("thin" if framed else None)
     code = rng.choice(("SR", "S", "A", "T1"))
     rate = rng.choice(("{c} @ {r}%", "{c} = {r}%", "{c} {r}%", "{c} (@ {r}%)", "{c}")).format(
         c=code, r=money.rate(sale.rate)
     )
+    if printer.setting.type().measure(rate + money.bare(sale.taxable) + " ") > stops[0] - printer.left:
+        rate = code
     printer.row(*_table_row(printer, stops, (rate, money.bare(sale.taxable), money.bare(sale.tax))))
     exempt = sale.untaxed - sale.taxable
     if exempt > 0:
@@ -41,6 +46,9 @@ def tax_summary(rng: random.Random, printer: Printer, sale: Sale, tax: str, mone
         printer.row(*_table_row(printer, stops, (zero, money.bare(exempt), money.bare(0))))
     if rng.random() < 0.2:
         printer.row(*_table_row(printer, stops, ("Total", money.bare(sale.untaxed), money.bare(sale.tax))))
+    if framed:
+        edges = (printer.left - 4, top - 2, printer.right + 4, printer.y + 4)
+        printer.page.printed.append(rectangle(*edges, printer.ink, 1))
 
 
 def _table_row(

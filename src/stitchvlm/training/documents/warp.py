@@ -10,14 +10,18 @@ from PIL import Image
 from ..scene import Box
 
 _CELL = 48
-"""Between the corners of cells of this many pixels the map is taken as bilinear."""
+"""Between the corners of cells of this many pixels the map is taken as bilinear (half as many in height with an uneven feed)."""
 
 
 @dataclass(frozen=True)
 class Wave:
-    """Curl: on paper, points move along `axis` (0 is x) by up to `reach` pixels, in waves of `length` along the other axis."""
+    """On paper, points move along `axis` (0 is x) by up to `reach` pixels, in waves of `length` along the axis `over`.
+
+    Over the other axis that is curl, over the same one an uneven feed, which squeezes some lines and stretches others.
+    """
 
     axis: int
+    over: int
     reach: float
     length: float
     phase: float
@@ -38,7 +42,7 @@ class Warp:
     def to_picture(self, points: np.ndarray) -> np.ndarray:
         """`float[n, 2]` points of the picture for points on paper; the inverse of `to_paper`."""
         flat = points
-        for _ in range(5 if self.waves else 0):
+        for _ in range(6 if self.waves else 0):
             flat = points - self._moved(flat)
         return _project(np.linalg.inv(self.matrix), flat)
 
@@ -54,8 +58,9 @@ class Warp:
             a, b, c, d, e, f = self.matrix[:2].ravel()
             data = (a, b, a * x0 + b * y0 + c - corner[0], d, e, d * x0 + e * y0 + f - corner[1])
             return canvas.transform(size, Image.Transform.AFFINE, data, Image.Resampling.BILINEAR, fillcolor=white)
-        columns, rows = (math.ceil(length / _CELL) for length in size)
-        xs, ys = np.minimum(np.arange(columns + 1) * _CELL, size[0]), np.minimum(np.arange(rows + 1) * _CELL, size[1])
+        high = _CELL // 2 if any(wave.axis == wave.over for wave in self.waves) else _CELL
+        columns, rows = math.ceil(size[0] / _CELL), math.ceil(size[1] / high)
+        xs, ys = np.minimum(np.arange(columns + 1) * _CELL, size[0]), np.minimum(np.arange(rows + 1) * high, size[1])
         grid = np.stack(np.meshgrid(xs, ys), -1)
         seen = (self.to_paper(grid.reshape(-1, 2) + np.array((x0, y0))) - corner).reshape(rows + 1, columns + 1, 2)
         cells = [
@@ -71,7 +76,7 @@ class Warp:
     def _moved(self, flat: np.ndarray) -> np.ndarray:
         moved = np.zeros_like(flat, dtype=float)
         for wave in self.waves:
-            moved[:, wave.axis] += wave.reach * np.sin(2 * math.pi * flat[:, 1 - wave.axis] / wave.length + wave.phase)
+            moved[:, wave.axis] += wave.reach * np.sin(2 * math.pi * flat[:, wave.over] / wave.length + wave.phase)
         return moved
 
 
@@ -114,9 +119,11 @@ def choose_warp(rng: random.Random, paper: tuple[int, int], printed: Box, frame:
         forward = lean @ forward
     waves = []
     if rng.random() < 0.3 * frame.unrest:
-        waves.append(Wave(0, rng.uniform(0.5, 5), height * rng.uniform(0.7, 2), rng.uniform(0, 6.28)))
+        waves.append(Wave(0, 1, rng.uniform(0.5, 5), height * rng.uniform(0.7, 2), rng.uniform(0, 6.28)))
     if rng.random() < 0.3 * frame.unrest:
-        waves.append(Wave(1, rng.uniform(0.5, 5), width * rng.uniform(1, 3), rng.uniform(0, 6.28)))
+        waves.append(Wave(1, 0, rng.uniform(0.5, 5), width * rng.uniform(1, 3), rng.uniform(0, 6.28)))
+    if rng.random() < 0.1 * frame.unrest:
+        waves.append(Wave(1, 1, rng.uniform(2, 6), rng.uniform(260, 700), rng.uniform(0, 6.28)))
     placed = Warp(np.linalg.inv(forward), tuple(waves))
     sheet, text = placed.to_picture(corners((0, 0, width, height))), placed.to_picture(corners(printed))
     spare = 8.0
