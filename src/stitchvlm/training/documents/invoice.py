@@ -46,9 +46,10 @@ def office_setting(rng: random.Random, faces: Faces, width: int, per_row: tuple[
     """Proportional type (now and then a typewriter's) of about that many characters a row of paper `width` pixels wide."""
     typed = rng.random() < 0.15
     size = max(10, round(width / rng.uniform(*per_row) / (0.6 if typed else 0.5)))
+    face = rng.choice(faces.fixed if typed else faces.plain)
     return Setting(
-        rng.choice(faces.fixed if typed else faces.plain),
-        rng.choice(faces.bold),
+        face,
+        faces.bold_of(face, rng),
         size,
         leading=rng.uniform(1.7, 2.2),
         margin=round(width * rng.uniform(0.05, 0.09)),

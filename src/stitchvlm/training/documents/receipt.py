@@ -29,7 +29,7 @@ def till_setting(rng: random.Random, faces: Faces, width: int) -> Setting:
     least = 7.5 / Type(face, size, 1.0, 1.0, 0.0, 0, False).capitals
     return Setting(
         face,
-        rng.choice(faces.bold),
+        faces.bold_of(face, rng),
         size,
         wide,
         max(tall, least),

@@ -155,7 +155,15 @@ class _Sums:
             label += " :"
         if not emphasis and self.rng.random() < self.loud:
             emphasis = "bold"
-        self.printer.pair(label, shown, emphasis, self.begin, self.end, self.align, inverted)
+        begin, fits = (
+            self.begin,
+            self.printer.setting.type(emphasis).measure(f"{label} {text}") <= self.end - self.begin,
+        )
+        if not fits:
+            begin = self.printer.left
+            if self.printer.setting.type(emphasis).measure(f"{label} {text}") > self.end - begin:
+                emphasis = "bold" if emphasis else ""
+        self.printer.pair(label, shown, emphasis, begin, self.end, self.align, inverted)
 
 
 def total_lines(rng: random.Random, printer: Printer, sale: Sale, money: Notation) -> None:

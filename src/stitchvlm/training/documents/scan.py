@@ -136,11 +136,16 @@ def _shade(scan: Scan, size: tuple[int, int], window: Box) -> Image.Image:
         away = xs + 0.5 if scan.shadow > 0 else 0.5 - xs
         light = light - abs(scan.shadow) * np.exp(-away / state.uniform(0.03, 0.15))
     for _ in range(scan.folds):
-        angle, place, depth = state.normal(0, 0.25), state.uniform(-0.45, 0.45), state.uniform(5, 30)
+        angle, place, depth = state.normal(0, 0.25), state.uniform(-0.45, 0.45), state.uniform(4, 26)
         along = (ys - place) * rows + np.tan(angle) * xs * columns
         if state.random() < 0.25:
             along = (xs - place) * columns + np.tan(angle) * ys * rows
-        light = light - depth * np.exp(-((along / 2.2) ** 2)) + 0.6 * depth * np.exp(-(((along - 3) / 2.5) ** 2))
+        width = state.uniform(0.7, 2.0)
+        light = (
+            light
+            - depth * np.exp(-((along / width) ** 2))
+            + 0.6 * depth * np.exp(-(((along - 1.4 * width) / width) ** 2))
+        )
     x0, y0, x1, y1 = window
     image = Image.fromarray(np.clip(light, 0, 255).astype(np.uint8))
     part = (max(0, x0 / _COARSE), max(0, y0 / _COARSE), min(columns, x1 / _COARSE), min(rows, y1 / _COARSE))

@@ -1,7 +1,9 @@
 """Type that documents are set in: fonts squeezed, stretched, forced to one pitch, or printed in dots; glyphs are kept."""
 
+import random
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFont
@@ -29,6 +31,11 @@ class Faces:
     fixed: tuple[str, ...]
     plain: tuple[str, ...]
     bold: tuple[str, ...]
+
+    def bold_of(self, face: str, rng: random.Random) -> str:
+        """A bold font of the same family; any bold one where there is none."""
+        family = Path(face).stem.split("-")[0]
+        return rng.choice([path for path in self.bold if Path(path).stem.split("-")[0] == family] or self.bold)
 
 
 @lru_cache(maxsize=8)
