@@ -14,6 +14,8 @@ from .warp import Warp, corners
 
 _COARSE = 8
 """Pixels of the picture for one of the shading."""
+_PIVOT = 158
+"""The grey that stays as it is when contrast is raised."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,7 @@ def _finish(scan: Scan, picture: Image.Image, window: Box) -> Image.Image:
         weights = (corner, side, corner, side, 1.0, side, corner, side, corner)
         picture = picture.filter(ImageFilter.Kernel((3, 3), weights))
     if scan.contrast != 1.0:
-        curve = [int(np.clip(128 + 30 + (v - 158) * scan.contrast, 0, 255)) for v in range(256)]
+        curve = np.clip(_PIVOT + (np.arange(256) - _PIVOT) * scan.contrast, 0, 255).astype(int).tolist()
         picture = picture.point(curve * len(picture.getbands()))
     if scan.noise:
         state = _state(scan, 5, *(int(edge) & 0xFFFF for edge in window))

@@ -24,6 +24,11 @@ def _load(path: str, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
 
 
+@lru_cache(maxsize=1024)
+def _family(path: str) -> str:
+    return Path(path).stem.split("-")[0]
+
+
 @dataclass(frozen=True)
 class Faces:
     """Paths of fonts by what they suit. Each group has at least one."""
@@ -34,8 +39,7 @@ class Faces:
 
     def bold_of(self, face: str, rng: random.Random) -> str:
         """A bold font of the same family; any bold one where there is none."""
-        family = Path(face).stem.split("-")[0]
-        return rng.choice([path for path in self.bold if Path(path).stem.split("-")[0] == family] or self.bold)
+        return rng.choice([path for path in self.bold if _family(path) == _family(face)] or self.bold)
 
 
 @lru_cache(maxsize=8)
