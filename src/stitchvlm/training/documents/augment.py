@@ -98,6 +98,8 @@ def cut_square(
 ) -> tuple[Image.Image, Document]:
     """A square of `side` pixels round a random line, as `generator.draw_crop` gives of a drawn document.
 
+    Fields whose place is unknown are left out.
+
     Raises:
         ValueError: if the document has no lines.
     """
@@ -110,7 +112,9 @@ def cut_square(
         corner.append(max(0, min(begin, length - side)) if length >= side else (length - side) // 2)
     same = Warp(np.eye(3))
     window = (corner[0], corner[1], corner[0] + side, corner[1] + side)
-    return same.pull(picture, (0, 0), window), replace(moved(document, same, window), kind="crop")
+    part = moved(document, same, window)
+    placed = {name: written for name, written in part.fields.items() if written.boxes}
+    return same.pull(picture, (0, 0), window), replace(part, kind="crop", fields=placed)
 
 
 def _relit(picture: Image.Image, rng: random.Random) -> Image.Image:

@@ -12,7 +12,7 @@ CHARACTERS = " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_
 
 @dataclass(frozen=True)
 class Written:
-    """A piece of text as it stands in the picture, and the box of each of its words, in pixels."""
+    """A piece of text as it stands in the picture, and the box of each of its words, in pixels; none if its place is unknown."""
 
     text: str
     boxes: tuple[Box, ...]
