@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from stitchvlm.training import cache, pipeline
 from stitchvlm.training.architecture import Size
 from stitchvlm.training.checkpoint import Log
+from stitchvlm.training.documents import KINDS as DOCUMENT_KINDS
+from stitchvlm.training.documents import Document, draw_document
 from stitchvlm.training.generator import Style
 from stitchvlm.training.kinds import KINDS
 from stitchvlm.training.language import Lesson
@@ -108,3 +111,14 @@ def make_pipeline(tiny_world):
 @pytest.fixture
 def log(tmp_path) -> Log:
     return Log(tmp_path / "log.jsonl")
+
+
+@pytest.fixture(scope="session")
+def drawn() -> list[tuple[Image.Image, Document]]:
+    """Documents of every kind, without effects: only their geometry is as in training."""
+    return [draw_document(seed, kind, clean=True) for kind in DOCUMENT_KINDS for seed in range(6)]
+
+
+@pytest.fixture(scope="session")
+def documents(drawn) -> list[Document]:
+    return [document for _, document in drawn]
