@@ -17,7 +17,8 @@ from stitchvlm.training.kinds import KINDS
 from stitchvlm.training.language import Lesson
 from stitchvlm.training.loop import Budget, Deadline
 from stitchvlm.training.pipeline import Pipeline
-from stitchvlm.training.recipe import READ, RECIPES, Pictures, Recipe, Stage
+from stitchvlm.training.recipe import Pictures, Recipe, Stage
+from stitchvlm.training.recipes import READ, RECIPES
 from stitchvlm.training.tokenizer import SPECIAL, train_tokenizer
 
 TINY = Size(vision_width=32, vision_layers=1, text_width=64, text_layers=3, text_mlp=64, text_kv_heads=1)

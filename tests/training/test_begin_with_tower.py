@@ -5,7 +5,7 @@ from safetensors.torch import load_file
 
 from stitchvlm.models import pair_path
 from stitchvlm.training.pipeline import Pipeline
-from stitchvlm.training.recipe import RECIPES
+from stitchvlm.training.recipes import RECIPES
 
 
 def test_only_the_tower_and_the_projector_are_taken(tmp_path):

@@ -25,7 +25,8 @@ from stitchvlm.training.language import Exercise, LanguageTrainer, Lesson, answe
 from stitchvlm.training.packing import Packer, collate
 from stitchvlm.training.pipeline import Pipeline
 from stitchvlm.training.questions import Question
-from stitchvlm.training.recipe import READ, RECIPES, Pictures, Recipe, Stage
+from stitchvlm.training.recipe import Pictures, Recipe, Stage
+from stitchvlm.training.recipes import READ, RECIPES
 from stitchvlm.training.regions import token_boxes
 from stitchvlm.training.saved import save_model
 from stitchvlm.training.tokenizer import special_tokens, train_tokenizer

@@ -17,7 +17,8 @@ from stitchvlm.training.fonts import find_fonts
 from stitchvlm.training.grid import cut_tiles
 from stitchvlm.training.language import FeatureBank
 from stitchvlm.training.loop import Deadline
-from stitchvlm.training.recipe import RECIPES, adapt
+from stitchvlm.training.recipe import adapt
+from stitchvlm.training.recipes import RECIPES
 
 NEVER = Deadline(None)
 

@@ -20,6 +20,10 @@ def train(
     fonts: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Fonts to draw with. Default: those of the system.")
     ] = None,
+    receipts: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Real receipts, for a recipe that reads documents; it does without."),
+    ] = None,
     device: options.Device = None,
     threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="CPU threads of torch.")] = None,
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that draw pictures.")] = 2,
@@ -55,5 +59,6 @@ def train(
         begin=begin,
         scale=scale,
         pace=pace,
+        receipts=receipts,
     )
     print(f"{out}/pair holds the pair" if finished else f"the time is up: the same command goes on in {out}")

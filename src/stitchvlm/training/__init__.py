@@ -3,7 +3,7 @@
 Needs torch, transformers, numpy and Pillow only, and fonts from a few Debian packages (`fonts.DEBIAN_PACKAGES`).
 """
 
-from .recipe import RECIPES
+from .recipes import RECIPES
 from .run import train
 
 __all__ = ["RECIPES", "train"]

@@ -13,6 +13,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="stop after this long; call again to go on")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--only", choices=("small", "large"), help="train one of the models")
+    parser.add_argument("--receipts", metavar="FOLDER", help="real receipts, for a recipe that reads documents")
     parser.add_argument("--fonts", help="folder with font files (default: /usr/share/fonts)")
     parser.add_argument("--threads", type=int, help="threads of this process")
     parser.add_argument("--workers", type=int, default=2, help="processes that draw pictures")

@@ -10,33 +10,29 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from .architecture import EMBEDDING_SCALE
-from .labels import HEADS, POINTS
-from .words import COLOUR_NAMES, GLYPHS, NOUNS, TAG_ITEMS
+from .labels import SCENE_LABELS, Labels
 
 _NOISE, _OUTPUT_SHARE = 0.3, 0.03
 
 
-def word_directions(heads: nn.Linear) -> dict[str, torch.Tensor]:
+def word_directions(heads: nn.Linear, labels: Labels = SCENE_LABELS) -> dict[str, torch.Tensor]:
     """Word or character to its direction: its row in the dense head, less the mean row of that head, of unit RMS."""
-    columns = dict(zip(HEADS, heads.weight.detach().split(list(HEADS.values())), strict=True))
-    characters = torch.stack([columns[f"char{k}"] for k in range(POINTS)]).mean(0)
+    columns = dict(zip(labels.heads, heads.weight.detach().split(list(labels.heads.values())), strict=True))
     found = {}
-    for names, rows in (
-        (COLOUR_NAMES, columns["colour"]),
-        (NOUNS, columns["noun"]),
-        (TAG_ITEMS, columns["item"]),
-        (GLYPHS, characters),
-    ):
+    for names, having in labels.words:
+        rows = torch.stack([columns[name] for name in having]).mean(0)
         for name, row in zip(names, rows[1:] - rows[1:].mean(0), strict=True):
             found[name] = row / row.square().mean().sqrt().clamp(min=1e-6)
     return found
 
 
 @torch.no_grad()
-def align_words(model: PreTrainedModel, heads: nn.Linear, tokenizer: PreTrainedTokenizerFast) -> None:
+def align_words(
+    model: PreTrainedModel, heads: nn.Linear, tokenizer: PreTrainedTokenizerFast, labels: Labels = SCENE_LABELS
+) -> None:
     """Start the embeddings and output rows of single-token words along their visual directions."""
     embeddings, outputs = model.model.language_model.embed_tokens.weight, model.lm_head.weight
-    for word, direction in word_directions(heads).items():
+    for word, direction in word_directions(heads, labels).items():
         for text in (word, f" {word}"):
             ids = tokenizer(text, add_special_tokens=False).input_ids
             if len(ids) == 1:

@@ -21,11 +21,6 @@ class Size:
     text_kv_heads: int
 
 
-SIZES = {
-    "small": Size(vision_width=96, vision_layers=6, text_width=128, text_layers=4, text_mlp=192, text_kv_heads=4),
-    "large": Size(vision_width=96, vision_layers=6, text_width=128, text_layers=12, text_mlp=1280, text_kv_heads=4),
-    "other": Size(vision_width=96, vision_layers=6, text_width=128, text_layers=6, text_mlp=256, text_kv_heads=4),
-}
 HEAD = 32
 EMBEDDING_SCALE = 0.3
 """Root mean square of token embeddings, and of visual features, where the language model starts."""

@@ -5,49 +5,59 @@ Shards can be read while others are still drawn.
 
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .checkpoint import Log, write_atomically
-from .generator import Style, draw_scene
-from .grid import CELL, CELLS, TILES, Cut
-from .labels import HEADS, dense_labels
+from .grid import TILES, Cut
+from .labels import SCENE_LABELS, Labels
 from .loop import Deadline
-from .pages import draw_page
-from .scene import Scene
+from .worlds import SCENES, Shown, World, draw, world_of
 
 SHARD_PICTURES = 250
 
 
 def render_shard(
-    folder: Path, name: str, first: int, seed: int, style: Style, fonts: tuple[str, ...], cut: Cut = TILES
+    folder: Path,
+    name: str,
+    first: int,
+    seed: int,
+    style: Shown,
+    fonts: tuple[str, ...],
+    cut: Cut = TILES,
+    labels: Labels = SCENE_LABELS,
+    count: int | None = None,
 ) -> None:
-    """Draw `SHARD_PICTURES` pictures with seeds that depend on `seed`, the set's name and the picture's number."""
+    """Draw `count` pictures (`SHARD_PICTURES` without any) that depend on `seed`, the set's name and the picture's number."""
     done = _index_of(folder, name, first)
     if done.exists():
         return
-    is_page = style.kinds == ("page",)
-    draw = (
-        partial(draw_page, fonts=fonts, small=style.small) if is_page else partial(draw_scene, fonts=fonts, style=style)
-    )
-    tiles, labels, scenes = [], [], []
-    for number in range(first, first + SHARD_PICTURES):
-        picture, scene, owner = draw(f"{seed}/{name}/{number}")
-        view = cut.views(scene.width, scene.height)[0]
+    tiles, told, entries, aside = [], [], [], []
+    for number in range(first, first + (count or SHARD_PICTURES)):
+        picture, truth, owner = draw(style, f"{seed}/{name}", number, fonts)
+        view = cut.views(truth.width, truth.height)[0]
         tiles.append(cut.pixels(picture))
-        labels.append(dense_labels(scene, owner, cut))
-        scenes.append(scene.to_json() | {"tiles": len(tiles[-1]), "grid": [view.rows, view.columns]})
-    for part, arrays in (("tiles", tiles), ("labels", labels)):
+        told.append(labels.of(truth, owner, cut))
+        entry = truth.to_json()
+        if world_of(style).aside:
+            line = json.dumps(entry).encode() + b"\n"
+            entry = {"at": sum(map(len, aside)), "channels": tiles[-1].shape[-1]}
+            aside.append(line)
+        entries.append(entry | {"tiles": len(tiles[-1]), "grid": [view.rows, view.columns]})
+    for part, arrays in (("tiles", tiles), ("labels", told)):
         flat = np.concatenate([array.reshape(-1) for array in arrays])
         write_atomically(done.with_suffix(f".{part}.npy"), partial(_save_array, flat))
-    write_atomically(done, lambda path: path.write_text(json.dumps({"style": asdict(style), "scenes": scenes})))
+    if aside:
+        write_atomically(done.with_suffix(".jsonl"), lambda path: path.write_bytes(b"".join(aside)))
+    write_atomically(done, lambda path: path.write_text(json.dumps({"style": asdict(style), "scenes": entries})))
 
 
 def _index_of(folder: Path, name: str, first: int) -> Path:
@@ -62,28 +72,24 @@ def _save_array(array: np.ndarray, path: Path) -> None:
     path.write_bytes(buffer.getbuffer())
 
 
-def _render_one(
-    first: int, *, folder: Path, name: str, seed: int, style: Style, fonts: tuple[str, ...], cut: Cut
-) -> None:
-    render_shard(folder, name, first, seed, style, fonts, cut)
-
-
 def render_set(
     folder: Path,
     name: str,
     pictures: int,
     seed: int,
-    style: Style,
+    style: Shown,
     fonts: tuple[str, ...],
     workers: int = 2,
     deadline: Deadline | None = None,
     log: Log | None = None,
     cut: Cut = TILES,
+    labels: Labels = SCENE_LABELS,
 ) -> bool:
     """Draw a set of at least `pictures` pictures, keeping shards already on disk; False when the deadline came first."""
     folder.mkdir(parents=True, exist_ok=True)
-    job = partial(_render_one, folder=folder, name=name, seed=seed, style=style, fonts=fonts, cut=cut)
-    starts = range(0, pictures, SHARD_PICTURES)
+    size = min(SHARD_PICTURES, pictures)
+    job = _Job(folder, name, seed, style, fonts, cut, labels, size)
+    starts = range(0, pictures, size)
     missing = [first for first in starts if not _index_of(folder, name, first).exists()]
     with _mapper(min(workers, len(missing))) as each:
         for k in range(0, len(missing), workers):
@@ -93,8 +99,26 @@ def render_set(
                 pass
             if log is not None:
                 left = max(0, len(missing) - k - workers)
-                log(drawn=name, pictures=SHARD_PICTURES * (len(starts) - left), of=SHARD_PICTURES * len(starts))
+                log(drawn=name, pictures=size * (len(starts) - left), of=size * len(starts))
     return True
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Draws the shard that begins with a picture, in whichever process."""
+
+    folder: Path
+    name: str
+    seed: int
+    style: Shown
+    fonts: tuple[str, ...]
+    cut: Cut
+    labels: Labels
+    count: int
+
+    def __call__(self, first: int) -> None:
+        own = self.style, self.fonts, self.cut, self.labels, self.count
+        render_shard(self.folder, self.name, first, self.seed, *own)
 
 
 @contextmanager
@@ -110,28 +134,38 @@ def _mapper(workers: int) -> Iterator[Callable[..., Iterable[None]]]:
 
 
 class Where(NamedTuple):
-    """Where a picture lies: its shard, the number of its first cell in it, its views, and the rows and columns of each."""
+    """Where a picture lies: its shard, its first cell and byte in it, its views, rows and columns of each, channels of a pixel."""
 
     shard: int
     first: int
+    byte: int
     views: int
     rows: int
     columns: int
+    channels: int
 
     @property
     def tokens(self) -> int:
         return self.views * self.rows * self.columns
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Views, rows and columns."""
+        return self.views, self.rows, self.columns
+
 
 class PictureSet:
     """Read access to the finished shards of one set."""
 
-    def __init__(self, folder: Path, name: str, cut: Cut = TILES) -> None:
-        self.folder, self.name, self.cut = folder, name, cut
-        self.scenes: list[Scene] = []
+    def __init__(
+        self, folder: Path, name: str, cut: Cut = TILES, labels: Labels = SCENE_LABELS, world: World = SCENES
+    ) -> None:
+        self.folder, self.name, self.cut, self.world, self._columns = folder, name, cut, world, len(labels.heads)
         self.where: list[Where] = []
+        self._truths: list[Any] = []
         self._tiles: list[np.ndarray] = []
         self._labels: list[np.ndarray] = []
+        self._aside: list[Path] = []
         self._read: set[str] = set()
         self.refresh()
 
@@ -141,25 +175,49 @@ class PictureSet:
             if path.name in self._read:
                 continue
             self._read.add(path.name)
-            self._tiles.append(np.load(path.with_suffix(".tiles.npy"), mmap_mode="r").reshape(-1, CELL, CELL, 3))
-            self._labels.append(np.load(path.with_suffix(".labels.npy"), mmap_mode="r").reshape(-1, len(HEADS)))
-            first = 0
-            for data in json.loads(path.read_text())["scenes"]:
-                views, grid = data.pop("tiles"), data.pop("grid", (CELLS, CELLS))
-                self.scenes.append(Scene.from_json(data))
-                self.where.append(Where(len(self._tiles) - 1, first, views, *grid))
-                first += self.where[-1].tokens
+            self._tiles.append(np.load(path.with_suffix(".tiles.npy"), mmap_mode="r"))
+            self._labels.append(np.load(path.with_suffix(".labels.npy"), mmap_mode="r").reshape(-1, self._columns))
+            self._aside.append(path.with_suffix(".jsonl"))
+            self._take_in(json.loads(path.read_text())["scenes"])
+
+    def _take_in(self, entries: list[dict[str, Any]]) -> None:
+        """Those of the newest shard."""
+        first = byte = 0
+        for entry in entries:
+            views, (rows, columns) = entry.pop("tiles"), entry.pop("grid")
+            channels = entry.pop("channels", 3)
+            self._truths.append(entry["at"] if self.world.aside else self.world.read(entry))
+            self.where.append(Where(len(self._tiles) - 1, first, byte, views, rows, columns, channels))
+            first += self.where[-1].tokens
+            byte += self.where[-1].tokens * self.cut.cell**2 * channels
 
     def __len__(self) -> int:
-        return len(self.scenes)
+        return len(self.where)
+
+    def truth(self, index: int) -> Any:
+        """What one picture holds: a `Scene` or a `Document`."""
+        if not self.world.aside:
+            return self._truths[index]
+        with self._aside[self.where[index].shard].open("rb") as stream:
+            stream.seek(self._truths[index])
+            return self.world.read(json.loads(stream.readline()))
 
     def tiles(self, index: int) -> np.ndarray:
-        """`uint8[views, CELL * rows, CELL * columns, 3]` of one picture."""
-        shard, first, views, rows, columns = self.where[index]
-        cells = self._tiles[shard][first : first + self.where[index].tokens]
-        return cells.reshape(views, CELL * rows, CELL * columns, 3)
+        """`uint8[views, cell * rows, cell * columns, channels]` of one picture, with one channel where it is grey."""
+        where, cell = self.where[index], self.cut.cell
+        shape = where.views, cell * where.rows, cell * where.columns, where.channels
+        return self._tiles[where.shard][where.byte : where.byte + math.prod(shape)].reshape(shape)
 
     def labels(self, index: int) -> np.ndarray:
-        """`int8[views, tokens, heads]` of one picture."""
-        shard, first, views, _, _ = self.where[index]
-        return self._labels[shard][first : first + self.where[index].tokens].reshape(views, -1, len(HEADS))
+        """`int8[views, tokens, columns]` of one picture."""
+        where = self.where[index]
+        return self._labels[where.shard][where.first : where.first + where.tokens].reshape(
+            where.views, -1, self._columns
+        )
+
+
+def in_colour(views: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The same pixels, grey ones with three equal channels where others have colour."""
+    if len({view.shape[-1] for view in views}) == 1:
+        return list(views)
+    return [np.broadcast_to(view, (*view.shape[:-1], 3)) for view in views]

@@ -10,7 +10,7 @@ from .backdrop import background, distract, weather
 from .contents import choose_contents
 from .drawing import Colour, Look, contrasting_ink, draw_thing, luminance, text_room
 from .fonts import DEFAULT_FONT, load_font
-from .grid import TILE, tile_boxes, tile_grid
+from .grid import TILES
 from .scene import Scene, Thing
 from .words import COLOURS
 
@@ -27,12 +27,13 @@ CROWDED_LAYOUTS = ((2, 3), (2, 3), (2, 4), (3, 3))
 
 @dataclass(frozen=True)
 class Style:
-    """What a picture may hold: one point of the curriculum."""
+    """What a picture may hold: one point of the curriculum. Without `sizes` pictures are as wide, or as small, as usual."""
 
     small: bool = False
     max_things: int = 6
     clear_codes: bool = False
     kinds: tuple[str, ...] = ("objects", "objects", "objects", "signs", "tags")
+    sizes: tuple[tuple[int, int], ...] = ()
 
 
 def _distance(a: Colour, b: Colour) -> int:
@@ -53,7 +54,7 @@ def _spot(
 ) -> tuple[float, float]:
     """A centre within the cell; of a few tries the one whose text stays clearest of tile borders."""
     x0, y0, x1, y1 = cell
-    edges = tile_boxes(scene.width, scene.height)
+    edges = TILES.boxes(scene.width, scene.height)
     best, best_gap = ((x0 + x1) / 2, (y0 + y1) / 2), -1.0
     for _ in range(5 if rng.random() < 0.8 else 1):
         x = rng.uniform(min(x0 + reach, (x0 + x1) / 2), max(x1 - reach, (x0 + x1) / 2))
@@ -90,8 +91,8 @@ def _look(
     calm: bool,
 ) -> Look | None:
     """Size, place and colours of one thing, or None where its text would be too small to read in a tile."""
-    columns, rows = tile_grid(scene.width, scene.height)
-    scale_x, scale_y = TILE * columns / scene.width, TILE * rows / scene.height
+    columns, rows = TILES.grid(scene.width, scene.height)
+    scale_x, scale_y = TILES.side * columns / scene.width, TILES.side * rows / scene.height
     room = min(cell[2] - cell[0], cell[3] - cell[1]) / 2
     radius = room * rng.uniform(0.66, 0.86) / (1.15 if thing.noun in {"star", "rectangle", "sign", "tag"} else 1.05)
     smallest = max(15 / scale_y, 17 / scale_x)
@@ -138,7 +139,7 @@ def draw_scene(
     """The picture, its contents, and `uint8[height, width]`: 1 + index of the thing that owns each pixel, or 0."""
     style = style or Style()
     rng = random.Random(f"scene-{seed}")
-    width, height = rng.choice(SMALL_SIZES if style.small else WIDE_SIZES)
+    width, height = rng.choice(style.sizes or (SMALL_SIZES if style.small else WIDE_SIZES))
     kind = rng.choice(style.kinds)
     calm = rng.random() < 0.4
     count = _how_many(rng, kind, style, width, height)

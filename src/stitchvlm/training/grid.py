@@ -15,74 +15,79 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_res
 
 from .scene import Box
 
-TILE = 160
-PATCH = 10
-CELL = 2 * PATCH
-"""Pixels along one side of what a visual token shows."""
-CELLS = TILE // CELL
-"""Visual tokens along one side of a tile, after pixel shuffle."""
-TOKENS_PER_TILE = CELLS * CELLS
-MIN_TILES, MAX_TILES = 1, 4
-
-
-def tile_grid(width: int, height: int) -> tuple[int, int]:
-    """Columns and rows of tiles that a picture of this size is cut into."""
-    return get_optimal_tiled_canvas((height, width), (TILE, TILE), MIN_TILES, MAX_TILES)
-
-
-def tile_count(width: int, height: int) -> int:
-    """Tiles of the picture, its thumbnail included."""
-    columns, rows = tile_grid(width, height)
-    return columns * rows + (columns * rows > 1)
-
-
-def cut_tiles(picture: Image.Image) -> np.ndarray:
-    """Tiles, then the thumbnail: `uint8[tiles, TILE, TILE, 3]`."""
-    columns, rows = tile_grid(*picture.size)
-    resized = np.asarray(picture.resize((TILE * columns, TILE * rows), Image.Resampling.BICUBIC))
-    tiles = resized.reshape(rows, TILE, columns, TILE, 3).transpose(0, 2, 1, 3, 4).reshape(-1, TILE, TILE, 3)
-    if columns * rows == 1:
-        return tiles
-    thumbnail = np.asarray(picture.resize((TILE, TILE), Image.Resampling.BICUBIC))
-    return np.concatenate([tiles, thumbnail[None]])
-
-
-def tile_boxes(width: int, height: int) -> list[Box]:
-    """The picture rectangle that each tile shows, in the order of `cut_tiles`."""
-    columns, rows = tile_grid(width, height)
-    w, h = width / columns, height / rows
-    boxes = [(c * w, r * h, (c + 1) * w, (r + 1) * h) for r in range(rows) for c in range(columns)]
-    return boxes if len(boxes) == 1 else [*boxes, (0.0, 0.0, float(width), float(height))]
-
-
 @dataclass(frozen=True)
 class View:
-    """A rectangle of the picture that is shown on `rows` times `columns` cells."""
+    """A rectangle of the picture that is shown on `rows` times `columns` cells, each `cell` pixels wide and high."""
 
     box: Box
     rows: int
     columns: int
+    cell: int
 
 
 class Cut(Protocol):
     """How pictures become visual tokens. All views of one picture have the same shape."""
 
+    @property
+    def cell(self) -> int:
+        """Pixels along one side of what a visual token shows."""
+
     def views(self, width: int, height: int) -> list[View]:
         """What a picture of that size is shown as, in sequence order."""
 
     def pixels(self, picture: Image.Image) -> np.ndarray:
-        """`uint8[views, CELL * rows, CELL * columns, 3]`."""
+        """`uint8[views, cell * rows, cell * columns, channels]`; a grey picture (mode L) has one channel, another three."""
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """Square tiles, followed by the thumbnail where there are several."""
+    """Square tiles, followed by the thumbnail where there are several.
+
+    Attributes:
+        side: pixels along one side of a tile.
+        patch: pixels along one side of a patch; a visual token shows two by two of them.
+        least, most: bounds of the number of tiles.
+    """
+
+    side: int = 160
+    patch: int = 10
+    least: int = 1
+    most: int = 4
+
+    @property
+    def cell(self) -> int:
+        return 2 * self.patch
+
+    @property
+    def cells(self) -> int:
+        """Visual tokens along one side of a tile, after pixel shuffle."""
+        return self.side // self.cell
+
+    @property
+    def tokens(self) -> int:
+        """Visual tokens of a tile."""
+        return self.cells**2
+
+    def grid(self, width: int, height: int) -> tuple[int, int]:
+        """Columns and rows of tiles that a picture of this size is cut into."""
+        return get_optimal_tiled_canvas((height, width), (self.side, self.side), self.least, self.most)
+
+    def boxes(self, width: int, height: int) -> list[Box]:
+        """The picture rectangle that each tile shows, in sequence order."""
+        columns, rows = self.grid(width, height)
+        w, h = width / columns, height / rows
+        boxes = [(c * w, r * h, (c + 1) * w, (r + 1) * h) for r in range(rows) for c in range(columns)]
+        return boxes if len(boxes) == 1 else [*boxes, (0.0, 0.0, float(width), float(height))]
 
     def views(self, width: int, height: int) -> list[View]:
-        return [View(box, CELLS, CELLS) for box in tile_boxes(width, height)]
+        return [View(box, self.cells, self.cells, self.cell) for box in self.boxes(width, height)]
 
     def pixels(self, picture: Image.Image) -> np.ndarray:
-        return cut_tiles(picture)
+        (columns, rows), side = self.grid(*picture.size), self.side
+        resized = _resized(picture, side * columns, side * rows)
+        tiles = resized.reshape(rows, side, columns, side, -1).transpose(0, 2, 1, 3, 4)
+        tiles = tiles.reshape(rows * columns, side, side, -1)
+        return tiles if columns * rows == 1 else np.concatenate([tiles, _resized(picture, side, side)[None]])
 
 
 @dataclass(frozen=True)
@@ -90,21 +95,33 @@ class Whole:
     """The picture whole, at about its own aspect, on at most `most` cells."""
 
     most: int
+    patch: int = 10
+
+    @property
+    def cell(self) -> int:
+        return 2 * self.patch
 
     def views(self, width: int, height: int) -> list[View]:
         rows, columns = self._grid(width, height)
-        return [View((0.0, 0.0, float(width), float(height)), rows, columns)]
+        return [View((0.0, 0.0, float(width), float(height)), rows, columns, self.cell)]
 
     def pixels(self, picture: Image.Image) -> np.ndarray:
         rows, columns = self._grid(*picture.size)
-        return np.asarray(picture.resize((CELL * columns, CELL * rows), Image.Resampling.BICUBIC))[None]
+        return _resized(picture, self.cell * columns, self.cell * rows)[None]
 
     def _grid(self, width: int, height: int) -> tuple[int, int]:
-        bounds = {"min_pixels": min(LEAST_TOKENS, self.most) * CELL**2, "max_pixels": self.most * CELL**2}
-        resized = smart_resize(height, width, CELL, **bounds)
-        return resized[0] // CELL, resized[1] // CELL
+        bounds = {"min_pixels": min(LEAST_TOKENS, self.most) * self.cell**2, "max_pixels": self.most * self.cell**2}
+        resized = smart_resize(height, width, self.cell, **bounds)
+        return resized[0] // self.cell, resized[1] // self.cell
+
+
+def _resized(picture: Image.Image, width: int, height: int) -> np.ndarray:
+    pixels = np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
+    return pixels.reshape(height, width, -1)
 
 
 LEAST_TOKENS, MOST_TOKENS = 16, 256
 """Bounds of the image processor for pictures that are shown whole, in visual tokens."""
 TILES = Tiles()
+"""Those of the embedded pair, for which scenes are drawn: their texts can be read in these."""
+TOKENS_PER_TILE = TILES.tokens

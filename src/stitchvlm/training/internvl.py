@@ -2,7 +2,9 @@
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -15,8 +17,8 @@ from transformers import (
 )
 
 from .architecture import HEAD, SHARPNESS, Size, start_language_model, start_tower
-from .grid import CELLS, MAX_TILES, MIN_TILES, PATCH, TILE
-from .packing import INTERNVL_CHAT
+from .grid import TILES, Tiles
+from .packing import INTERNVL_CHAT, Chat
 from .tokenizer import INTERNVL_TOKENS, save_tokenizer
 
 ROPE_THETA = 1e7
@@ -33,14 +35,14 @@ CHAT_TEMPLATE = (
 )
 
 
-def _vision_config(size: Size) -> InternVLVisionConfig:
+def _vision_config(size: Size, tiles: Tiles) -> InternVLVisionConfig:
     return InternVLVisionConfig(
         hidden_size=size.vision_width,
         num_hidden_layers=size.vision_layers,
         num_attention_heads=size.vision_width // HEAD,
         intermediate_size=4 * size.vision_width,
-        image_size=(TILE, TILE),
-        patch_size=(PATCH, PATCH),
+        image_size=(tiles.side, tiles.side),
+        patch_size=(tiles.patch, tiles.patch),
         layer_scale_init_value=1.0,
         use_absolute_position_embeddings=True,
     )
@@ -72,33 +74,63 @@ def _plane_waves(side: int, width: int) -> torch.Tensor:
     return torch.cat([line.repeat_interleave(side, 0), line.repeat(side, 1)], -1)
 
 
+def _side(model: InternVLForConditionalGeneration) -> int:
+    """Patches along one side of a tile."""
+    config = model.config.vision_config
+    return config.image_size[0] // config.patch_size[0]
+
+
 @torch.no_grad()
 def _start(model: InternVLForConditionalGeneration) -> None:
     """As for all kinds; positions are smooth, and the norms of queries and keys say how sharp attention is."""
     start_tower(model.model.vision_tower)
     positions = model.model.vision_tower.embeddings.position_embeddings
-    positions[:, 1:] = 0.7 * _plane_waves(2 * CELLS, positions.shape[-1])
+    positions[:, 1:] = 0.7 * _plane_waves(_side(model), positions.shape[-1])
     start_language_model(model)
     for layer in model.model.language_model.layers:
         nn.init.constant_(layer.self_attn.q_norm.weight, SHARPNESS)
         nn.init.constant_(layer.self_attn.k_norm.weight, SHARPNESS)
 
 
-class InternVL:
-    """What training has to know of InternVL."""
+def window_positions(model: InternVLForConditionalGeneration, corners: torch.Tensor, cells: int) -> torch.Tensor:
+    """`[windows, 1 + patches, width]`: the position embeddings of windows that are `cells` visual tokens wide and high.
 
-    picture_tokens = INTERNVL_TOKENS
-    chat = INTERNVL_CHAT
-    tower_knows_places = True
+    `corners[windows, 2]` has row and column of each window's first visual token in its tile.
+    """
+    embeddings = model.model.vision_tower.embeddings.position_embeddings[0]
+    line = torch.arange(2 * cells, device=corners.device)
+    rows, columns = (2 * corners[:, axis, None] + line for axis in (0, 1))
+    patches = 1 + _side(model) * rows[:, :, None] + columns[:, None, :]
+    return torch.cat([embeddings[:1].expand(len(corners), 1, -1), embeddings[patches.flatten(1)]], 1)
+
+
+def _in_windows(
+    model: InternVLForConditionalGeneration, pixels: torch.Tensor, corners: torch.Tensor
+) -> torch.Tensor:
+    """What the encoder is given for square windows of tiles, as if the rest of each tile were not there."""
+    embeddings = model.model.vision_tower.embeddings
+    patches = embeddings.patch_embeddings(pixels)
+    first = embeddings.cls_token.expand(len(pixels), -1, -1)
+    cells = math.isqrt(patches.shape[1]) // 2
+    return torch.cat([first, patches], 1) + window_positions(model, corners, cells)
+
+
+@dataclass(frozen=True)
+class InternVL:
+    """What training has to know of InternVL, and the tiles that its image processor cuts."""
+
+    tiles: Tiles = TILES
+    picture_tokens: ClassVar[dict[str, str]] = INTERNVL_TOKENS
+    chat: ClassVar[Chat] = INTERNVL_CHAT
 
     def build(self, size: Size, tokens: dict[str, int], vocabulary: int, seed: int) -> InternVLForConditionalGeneration:
         torch.manual_seed(seed)
         text = _text_config(size, tokens, vocabulary)
         config = InternVLConfig(
-            vision_config=_vision_config(size),
+            vision_config=_vision_config(size, self.tiles),
             text_config=text,
             image_token_id=tokens[INTERNVL_CHAT.token],
-            image_seq_length=CELLS * CELLS,
+            image_seq_length=self.tiles.tokens,
             downsample_ratio=0.5,
             tie_word_embeddings=False,
         )
@@ -112,30 +144,39 @@ class InternVL:
     def last_projection(self, model: InternVLForConditionalGeneration) -> nn.Linear:
         return model.model.multi_modal_projector.linear_2
 
-    def features(self, model: InternVLForConditionalGeneration, pixels: torch.Tensor) -> torch.Tensor:
-        hidden = model.model.vision_tower(pixel_values=pixels).last_hidden_state[:, 1:]
-        side = 2 * CELLS
+    def places(self, model: InternVLForConditionalGeneration) -> int:
+        return _side(model) // 2
+
+    def features(
+        self, model: InternVLForConditionalGeneration, pixels: torch.Tensor, corners: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        tower = model.model.vision_tower
+        if corners is None:
+            hidden = tower(pixel_values=pixels).last_hidden_state[:, 1:]
+        else:
+            hidden = tower.layernorm(tower.encoder(_in_windows(model, pixels, corners)).last_hidden_state)[:, 1:]
+        side = math.isqrt(hidden.shape[1])
         shuffled = model.model.pixel_shuffle(hidden.reshape(len(hidden), side, side, -1), scale_factor=0.5)
-        return model.model.multi_modal_projector(shuffled.reshape(len(hidden), CELLS * CELLS, -1))
+        return model.model.multi_modal_projector(shuffled.reshape(len(hidden), side * side // 4, -1))
 
     def save_processor(self, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
         image = {
             "image_processor_type": "GotOcr2ImageProcessor",
             "processor_class": "InternVLProcessor",
             "crop_to_patches": True,
-            "min_patches": MIN_TILES,
-            "max_patches": MAX_TILES,
+            "min_patches": self.tiles.least,
+            "max_patches": self.tiles.most,
             "do_convert_rgb": True,
             "do_resize": True,
             "do_rescale": True,
             "do_normalize": True,
-            "size": {"height": TILE, "width": TILE},
+            "size": {"height": self.tiles.side, "width": self.tiles.side},
             "resample": 3,
             "rescale_factor": 1 / 255,
             "image_mean": [0.48145466, 0.4578275, 0.40821073],
             "image_std": [0.26862954, 0.26130258, 0.27577711],
         }
-        processor = {"processor_class": "InternVLProcessor", "image_seq_length": CELLS * CELLS}
+        processor = {"processor_class": "InternVLProcessor", "image_seq_length": self.tiles.tokens}
         save_tokenizer(tokenizer, CHAT_TEMPLATE, folder)
         for name, content in (("preprocessor_config", image), ("processor_config", processor)):
             (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")

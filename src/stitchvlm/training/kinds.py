@@ -8,6 +8,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from .architecture import Size
+from .grid import Tiles
 from .internvl import InternVL
 from .packing import Chat
 from .qwen2_vl import Qwen2VL
@@ -17,12 +18,13 @@ class Kind(Protocol):
     """Attributes:
     picture_tokens: the tokenizer's names for the tokens around and in place of pictures, and these.
     chat: how a picture stands in a prompt.
-    tower_knows_places: whether the vision tower is told where a token lies, and not only how tokens lie to each other.
     """
 
-    picture_tokens: dict[str, str]
-    chat: Chat
-    tower_knows_places: bool
+    @property
+    def picture_tokens(self) -> dict[str, str]: ...
+
+    @property
+    def chat(self) -> Chat: ...
 
     def build(self, size: Size, tokens: dict[str, int], vocabulary: int, seed: int) -> PreTrainedModel:
         """A freshly initialised model in float32; `tokens` maps the special tokens to their ids."""
@@ -33,17 +35,27 @@ class Kind(Protocol):
     def last_projection(self, model: Any) -> nn.Linear:
         """The layer that visual features come out of."""
 
-    def features(self, model: Any, pixels: torch.Tensor) -> torch.Tensor:
-        """Normalised pixels of equal views `[views, 3, height, width]` to visual tokens `[views, tokens, text width]`."""
+    def places(self, model: Any) -> int:
+        """Rows, and columns, of visual tokens in a tile; 0 where the tower knows how tokens lie to each other and not where."""
+
+    def features(self, model: Any, pixels: torch.Tensor, corners: torch.Tensor | None = None) -> torch.Tensor:
+        """Normalised pixels of equal views `[views, 3, height, width]` to visual tokens `[views, tokens, text width]`.
+
+        With `corners[views, 2]` they are square windows of tiles, each with row and column of its first visual token.
+        """
 
     def save_processor(self, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
         """Write tokenizer, chat template, image processor and processor settings as `AutoProcessor` expects them."""
 
 
-KINDS: dict[str, Kind] = {"internvl": InternVL(), "qwen2_vl": Qwen2VL()}
-"""By the `model_type` of their configs."""
+KINDS: dict[str, Kind] = {
+    "internvl": InternVL(),
+    "internvl_448": InternVL(Tiles(448, 14, 1, 8)),
+    "qwen2_vl": Qwen2VL(),
+}
+"""By the names that recipes use; plain ones are the `model_type` of their configs."""
 
 
 def kind_of(model: PreTrainedModel) -> Kind:
-    """The kind that a model is of."""
+    """The kind that a model is of, whatever tiles its pictures are cut into."""
     return KINDS[model.config.model_type]

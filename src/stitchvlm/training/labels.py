@@ -11,12 +11,13 @@ other is a matter of a pixel, and in a list all that follow it would move by one
 also of two cells, is known as one by its place in the text.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from .grid import CELL, TILES, Cut, View
+from .grid import TILES, Cut, View
 from .scene import Box, Glyph, Scene, Thing
 from .words import COLOUR_NAMES, GLYPHS, NOUNS, TAG_ITEMS
 
@@ -33,8 +34,34 @@ HEADS = {
 }
 """Label columns in order, with their number of classes; class 0 means nothing."""
 COLUMN = {name: column for column, name in enumerate(HEADS)}
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is to be known of each visual token: columns of classes, 0 meaning nothing and `IGNORE` that it cannot be told.
+
+    Attributes:
+        heads: columns in order, with their number of classes.
+        of: from a picture's contents, which thing owns each pixel (None where there are no things) and how the picture is
+            cut, to `int8[views, rows * columns, columns]`.
+        characters: the columns that tell how much text there is.
+        figures: under which name the log has a column's accuracy, for those that it has; columns of one name share it.
+        words: names for classes from 1 on, and the columns that have them.
+        weights: how much a column counts where it is not 1.
+    """
+
+    heads: dict[str, int]
+    of: Callable[[Any, np.ndarray | None, Cut], np.ndarray]
+    characters: slice
+    figures: dict[str, str]
+    words: list[tuple[tuple[str, ...], list[str]]]
+    weights: dict[str, float] = field(default_factory=dict)
+
+
 IGNORE = -1
-_SMALLEST_HEIGHT, _SMALLEST_WIDTH, _VISIBLE_SHARE, _ROW_SHARE = 7.0, 3.0, 0.35, 0.35
+SMALLEST_HEIGHT, SMALLEST_WIDTH = 7.0, 3.0
+"""In pixels of a view: smaller characters cannot be read."""
+_VISIBLE_SHARE, _ROW_SHARE = 0.35, 0.35
 
 
 @dataclass(frozen=True)
@@ -49,7 +76,7 @@ class _Seen:
     order: int
 
 
-def _owner_of_cells(owner: np.ndarray, view: View) -> np.ndarray:
+def owner_of_cells(owner: np.ndarray, view: View) -> np.ndarray:
     """`int[rows * columns]`: which thing owns most of nine points spread over each cell."""
     x0, y0, x1, y1 = view.box
     right, down = ((np.arange(cells * 3) + 0.5) / (cells * 3) for cells in (view.columns, view.rows))
@@ -60,7 +87,7 @@ def _owner_of_cells(owner: np.ndarray, view: View) -> np.ndarray:
     return counts.argmax(1)
 
 
-def _visible_part(glyph: Glyph, rectangle: Box) -> Box | None:
+def visible_part(glyph: Glyph, rectangle: Box) -> Box | None:
     """The glyph's box cut to the view, or None where too little of it is left to be read."""
     x0, y0 = max(glyph.x - glyph.width / 2, rectangle[0]), max(glyph.y - glyph.height / 2, rectangle[1])
     x1, y1 = min(glyph.x + glyph.width / 2, rectangle[2]), min(glyph.y + glyph.height / 2, rectangle[3])
@@ -75,18 +102,18 @@ def _text_of(thing: Thing) -> list[tuple[int, Glyph]]:
     return list(zip(orders, thing.glyphs[len(thing.glyphs) - len(orders) :], strict=True))
 
 
-def _rows_of(y0: float, y1: float, rows: int) -> Iterator[tuple[int, float]]:
-    """Rows of cells that hold enough of what reaches from `y0` to `y1` (in the view's pixels), and the share that they hold."""
-    last, middle = rows - 1, min(rows - 1, int((y0 + y1) / 2 / CELL))
-    for row in range(int(y0 / CELL), min(last, int(y1 / CELL)) + 1):
-        share = (min(y1, (row + 1) * CELL) - max(y0, row * CELL)) / min(y1 - y0, CELL)
+def rows_of(y0: float, y1: float, rows: int, height: float) -> Iterator[tuple[int, float]]:
+    """Which of `rows` rows of that height hold enough of what reaches from `y0` to `y1`, and the share that they hold."""
+    last, middle = rows - 1, min(rows - 1, int((y0 + y1) / 2 / height))
+    for row in range(int(y0 / height), min(last, int(y1 / height)) + 1):
+        share = (min(y1, (row + 1) * height) - max(y0, row * height)) / min(y1 - y0, height)
         if row == middle or share >= _ROW_SHARE:
             yield row, share
 
 
-def _points_of(x0: float, x1: float, columns: int) -> range:
-    """Numbers of the points from `x0` to `x1`, counted through the whole width of the view; the nearest one if there is none."""
-    pitch, last = CELL / POINTS, columns * POINTS - 1
+def points_of(x0: float, x1: float, points: int, pitch: float) -> range:
+    """Numbers of the points from `x0` to `x1`, of those across the whole width of the view; the nearest one if there is none."""
+    last = points - 1
     first, end = (max(0, min(last + 1, int(x / pitch + 0.5))) for x in (x0, x1))
     nearest = min(last, int((x0 + x1) / 2 / pitch))
     return range(first, end) if first < end else range(nearest, nearest + 1)
@@ -95,23 +122,23 @@ def _points_of(x0: float, x1: float, columns: int) -> range:
 def _characters(scene: Scene, view: View) -> dict[tuple[int, int], _Seen]:
     """The character under every point, by cell and point."""
     rectangle = view.box
-    scale_x = CELL * view.columns / (rectangle[2] - rectangle[0])
-    scale_y = CELL * view.rows / (rectangle[3] - rectangle[1])
+    scale_x = view.cell * view.columns / (rectangle[2] - rectangle[0])
+    scale_y = view.cell * view.rows / (rectangle[3] - rectangle[1])
     found: dict[tuple[int, int], _Seen] = {}
     for thing in scene.things:
         text = _text_of(thing)
-        begun = bool(text) and _visible_part(text[0][1], rectangle) is not None
+        begun = bool(text) and visible_part(text[0][1], rectangle) is not None
         for order, glyph in text:
-            part = _visible_part(glyph, rectangle)
+            part = visible_part(glyph, rectangle)
             if part is None:
                 continue
-            narrow = glyph.char in "1I." or glyph.width * scale_x >= _SMALLEST_WIDTH
-            readable = narrow and glyph.height * scale_y >= _SMALLEST_HEIGHT
+            narrow = glyph.char in "1I." or glyph.width * scale_x >= SMALLEST_WIDTH
+            readable = narrow and glyph.height * scale_y >= SMALLEST_HEIGHT
             x0, x1 = ((x - rectangle[0]) * scale_x for x in part[::2])
             y0, y1 = ((y - rectangle[1]) * scale_y for y in part[1::2])
-            for row, share in _rows_of(y0, y1, view.rows):
+            for row, share in rows_of(y0, y1, view.rows, view.cell):
                 seen = _Seen(share, glyph, readable, min(order, LONGEST) if begun else 0)
-                for number in _points_of(x0, x1, view.columns):
+                for number in points_of(x0, x1, view.columns * POINTS, view.cell / POINTS):
                     place = row * view.columns + number // POINTS, number % POINTS
                     if place not in found or found[place].share < share:
                         found[place] = seen
@@ -135,7 +162,7 @@ def dense_labels(scene: Scene, owner: np.ndarray, cut: Cut = TILES) -> np.ndarra
     rows = []
     for view in cut.views(scene.width, scene.height):
         label = np.zeros((view.rows * view.columns, len(HEADS)), np.int8)
-        cell_owner = _owner_of_cells(owner, view)
+        cell_owner = owner_of_cells(owner, view)
         for index, thing in enumerate(scene.things, start=1):
             mine = cell_owner == index
             label[mine, COLUMN["colour"]] = 1 + COLOUR_NAMES.index(thing.colour)
@@ -147,3 +174,17 @@ def dense_labels(scene: Scene, owner: np.ndarray, cut: Cut = TILES) -> np.ndarra
             _write_character(label[cell], point, seen)
         rows.append(label)
     return np.stack(rows)
+
+
+SCENE_LABELS = Labels(
+    HEADS,
+    dense_labels,
+    characters=slice(COLUMN["char0"], COLUMN["order0"]),
+    figures={name: name for name in HEADS if name not in ("begins", "ends")},
+    words=[
+        (COLOUR_NAMES, ["colour"]),
+        (NOUNS, ["noun"]),
+        (TAG_ITEMS, ["item"]),
+        (tuple(GLYPHS), [f"char{k}" for k in range(POINTS)]),
+    ],
+)

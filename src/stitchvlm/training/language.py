@@ -9,26 +9,35 @@ import torch
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-from .cache import PictureSet
+from .cache import PictureSet, in_colour
 from .grid import Cut
 from .grounding import Grounding, Standing
 from .kinds import kind_of
 from .packing import UNSEEN, Batch, Packed, Packer, collate
-from .questions import Question, ask_several
 from .regions import asked_tokens, keep_around, token_boxes
-from .scene import Scene, Thing
 from .tower import normalise
 from .words import SYSTEM_PROMPTS, THIRDS
+from .worlds import FACTS, LINES, SCENES, Asked, Truth
 
 MOST_LOST = 0.4
 """In half of the pictures whose tokens are dropped, those of the asked text go with a probability of up to this."""
+MOST_BYTES = 4 * 2**30
+"""Memory for the visual features that are kept."""
 
 
 @dataclass(frozen=True)
 class Lesson:
     """What a language stage asks. Shares and limits move linearly from the first value to the second over the stage.
 
-    `grounding` is the weight of the loss that tells heads where to look, and visual tokens where they lie.
+    Attributes:
+        sets: where its pictures come from; those that a run does not have are passed over.
+        tiles: how many views its pictures may have.
+        pictures: so many a step, or fewer where all together would have more than `most_tiles` views.
+        first_shares, last_shares: of the kinds of questions about scenes.
+        document_shares: of those about documents.
+        most_things: in a scene.
+        dropped_share: of the batches in which most visual tokens are missing.
+        grounding: the weight of the loss that tells heads where to look, and visual tokens where they lie.
     """
 
     sets: tuple[str, ...] = ("small",)
@@ -44,6 +53,8 @@ class Lesson:
     most_things: tuple[int, int] = (2, 9)
     dropped_share: float = 0.0
     grounding: float = 0.5
+    document_shares: dict[str, float] = field(default_factory=dict)
+    most_tiles: int | None = None
 
     def shares(self, progress: float) -> dict[str, float]:
         kinds = {**self.first_shares, **self.last_shares}
@@ -56,9 +67,9 @@ class Exercise:
 
     batch: Batch
     features: torch.Tensor
-    scenes: list[Scene]
+    truths: list[Truth]
     rows: list[Packed]
-    asked: list[list[Question]]
+    asked: list[list[Asked]]
     kept: list[list[int]]
     cut: Cut
 
@@ -72,9 +83,9 @@ class Exercise:
 
         With `words` for the thirds of a picture, `[2, 3]`, also what visual tokens should know of their own place.
         """
-        drawn = zip(self.scenes, self.asked, self.kept, strict=True)
+        drawn = zip(self.truths, self.asked, self.kept, strict=True)
         places = [
-            asked_tokens(scene, [question.box for question in asked], kept, self.cut) for scene, asked, kept in drawn
+            asked_tokens(truth, [question.boxes for question in asked], kept, self.cut) for truth, asked, kept in drawn
         ]
         standing = None if words is None else Standing(self.thirds().to(words.device), words)
         return Grounding(self.rows, places, self.batch, standing)
@@ -82,22 +93,26 @@ class Exercise:
     def thirds(self) -> torch.Tensor:
         """`[visual tokens, 2]`: the third of the picture's height and of its width that each present token's centre is in."""
         found = []
-        for scene, kept in zip(self.scenes, self.kept, strict=True):
-            boxes = token_boxes(scene, self.cut)[kept]
-            centres = (boxes[:, [1, 0]] + boxes[:, [3, 2]]) / 2 / [scene.height, scene.width]
+        for truth, kept in zip(self.truths, self.kept, strict=True):
+            boxes = token_boxes(truth, self.cut)[kept]
+            centres = (boxes[:, [1, 0]] + boxes[:, [3, 2]]) / 2 / [truth.height, truth.width]
             found.append(torch.from_numpy((3 * centres).astype(int)))
         return torch.cat(found)
 
 
 class FeatureBank:
-    """Visual features of pictures, computed once for a frozen tower and kept in bfloat16."""
+    """Visual features of pictures, computed once for a frozen tower and kept in bfloat16, up to `most_bytes`.
 
-    def __init__(self, model: PreTrainedModel, device: torch.device) -> None:
-        self._model, self._device = model, device
+    What finds no room any more is computed again whenever it is asked for.
+    """
+
+    def __init__(self, model: PreTrainedModel, device: torch.device, most_bytes: int = MOST_BYTES) -> None:
+        self._model, self._device, self._room = model, device, most_bytes
         self._kept: dict[tuple[str, int], torch.Tensor] = {}
 
     def _computed(self, chosen: list[tuple[PictureSet, int]]) -> torch.Tensor:
-        pixels = normalise(np.concatenate([pictures.tiles(index) for pictures, index in chosen]), self._device)
+        views = in_colour([pictures.tiles(index) for pictures, index in chosen])
+        pixels = normalise(np.concatenate(views), self._device)
         with torch.autocast(self._device.type, torch.bfloat16):
             return (
                 kind_of(self._model).features(self._model, pixels).float().unflatten(0, (len(chosen), -1)).flatten(1, 2)
@@ -106,19 +121,29 @@ class FeatureBank:
     @torch.no_grad()
     def features(self, chosen: list[tuple[PictureSet, int]]) -> torch.Tensor:
         """`[pictures, tokens, width]`; all pictures must have views of the same number and shape."""
-        missing = [(p, i) for p, i in dict.fromkeys(chosen) if (p.name, i) not in self._kept]
+        known = {
+            (pictures.name, index): self._kept[pictures.name, index]
+            for pictures, index in chosen
+            if (pictures.name, index) in self._kept
+        }
+        missing = [(p, i) for p, i in dict.fromkeys(chosen) if (p.name, i) not in known]
         if missing:
             for (pictures, index), features in zip(missing, self._computed(missing), strict=True):
-                self._kept[pictures.name, index] = features.bfloat16()
-        return torch.stack([self._kept[pictures.name, index] for pictures, index in chosen]).float()
+                known[pictures.name, index] = kept = features.bfloat16()
+                if kept.nbytes <= self._room:
+                    self._kept[pictures.name, index] = kept
+                    self._room -= kept.nbytes
+        return torch.stack([known[pictures.name, index] for pictures, index in chosen]).float()
 
 
 def pictures_by_shape(pictures: PictureSet, views: tuple[int, ...]) -> dict[tuple[int, int, int], list[int]]:
     """Numbers of the set's usable pictures, grouped by their views' number and shape."""
     groups: dict[tuple[int, int, int], list[int]] = defaultdict(list)
     for index, where in enumerate(pictures.where):
-        if where.views in views and any(thing.text for thing in pictures.scenes[index].things):
-            groups[where[2:]].append(index)
+        if where.views in views and (
+            pictures.world is not SCENES or any(thing.text for thing in pictures.truth(index).things)
+        ):
+            groups[where.shape].append(index)
     return groups
 
 
@@ -164,15 +189,6 @@ def score_answers(
     return scores
 
 
-def _subject(question: Question, scene: Scene) -> list[Thing]:
-    """The thing that the question's box belongs to, or all where it asks about the whole picture."""
-    x = scene.width * (question.box[0] + question.box[2]) / 2
-    y = scene.height * (question.box[1] + question.box[3]) / 2
-    if question.kind == "list":
-        return list(scene.things)
-    return [min(scene.things, key=lambda t: (t.centre[0] - x) ** 2 + (t.centre[1] - y) ** 2)]
-
-
 class LanguageTrainer:
     """Draws batches for a lesson and computes their loss; step and seed alone decide what a batch holds."""
 
@@ -187,11 +203,10 @@ class LanguageTrainer:
         self.model, self.lesson, self._packer, self._seed = model, lesson, packer, seed
         self.device = next(model.parameters()).device
         self.bank = FeatureBank(model, self.device)
-        knows = kind_of(model).tower_knows_places
-        self._words = None if knows else torch.tensor(packer.words(THIRDS), device=self.device)
+        self._words = None if kind_of(model).places(model) else torch.tensor(packer.words(THIRDS), device=self.device)
         self._groups: list[tuple[PictureSet, list[int]]] = []
         self._weights: list[float] = []  # the sets share the batches evenly, however many pictures they have
-        for name in lesson.sets:
+        for name in filter(sets.__contains__, lesson.sets):
             groups = list(pictures_by_shape(sets[name], lesson.tiles).values())
             self._groups += [(sets[name], group) for group in groups]
             self._weights += [len(group) / sum(map(len, groups)) for group in groups]
@@ -201,27 +216,32 @@ class LanguageTrainer:
         low, high = self.lesson.most_things
         limit = low + (high - low) * min(1.0, 2 * progress)
         pictures, group = rng.choices(self._groups, self._weights)[0]
+        count, most = self.lesson.pictures, self.lesson.most_tiles
+        if most is not None:
+            count = max(1, min(count, most // pictures.where[group[0]].views))
         chosen: list[tuple[PictureSet, int]] = []
-        while len(chosen) < self.lesson.pictures:
+        while len(chosen) < count:
             index = rng.choice(group)
-            if len(pictures.scenes[index].things) <= limit:
+            if pictures.world is not SCENES or len(pictures.truth(index).things) <= limit:
                 chosen.append((pictures, index))
         return chosen
 
     def _pack(
         self, pictures: PictureSet, index: int, keep: int | None, rng: random.Random, progress: float
-    ) -> tuple[Packed, list[Question], list[int]]:
-        """One row, its questions, and the visual tokens it has: all, or up to `keep` around what one question asks for."""
-        scene, where = pictures.scenes[index], pictures.where[index]
+    ) -> tuple[Packed, Truth, list[Asked], list[int]]:
+        """One row, its picture's contents and questions, and the visual tokens it has: all, or up to `keep` around what is asked."""
+        truth, where, world = pictures.truth(index), pictures.where[index], pictures.world
         system = rng.choice(SYSTEM_PROMPTS) if rng.random() < 0.15 else None
-        asked = ask_several(scene, self.lesson.questions, self.lesson.shares(progress), rng)
+        shares = self.lesson.shares(progress) if world is SCENES else self.lesson.document_shares
+        asked = world.ask(truth, self.lesson.questions, shares, rng)
         kept = list(range(where.tokens))
         if keep is not None:
-            subject = _subject(asked[0], scene)
-            asked = [q for q in asked if _subject(q, scene) == subject]
-            lost = rng.choice((0.0, rng.uniform(0.0, MOST_LOST)))
-            kept = keep_around(scene, subject, keep, np.random.default_rng(rng.getrandbits(32)), lost, pictures.cut)
-        return self._packer.pack(asked, kept, where.tokens, system, (where.rows, where.columns)), asked, kept
+            together, spots = world.together(asked, truth)
+            if spots:
+                lost = rng.choice((0.0, rng.uniform(0.0, MOST_LOST)))
+                seed = np.random.default_rng(rng.getrandbits(32))
+                asked, kept = together, keep_around(truth, spots, keep, seed, lost, pictures.cut)
+        return self._packer.pack(asked, kept, where.tokens, system, (where.rows, where.columns)), truth, asked, kept
 
     def exercise(self, step: int, progress: float) -> Exercise:
         """What this step learns from."""
@@ -232,13 +252,12 @@ class LanguageTrainer:
         pruned = rng.random() < self.lesson.dropped_share
         keep = rng.randint(max(10, total // 14), total // 3) if pruned else None
         drawn = [self._pack(pictures, index, keep, rng, progress) for pictures, index in chosen]
-        rows, asked, kept = (list(column) for column in zip(*drawn, strict=True))
+        rows, truths, asked, kept = (list(column) for column in zip(*drawn, strict=True))
         features = self.bank.features(chosen)
         present = torch.cat(
             [features[k, torch.tensor(tokens, device=features.device)] for k, tokens in enumerate(kept)]
         )
-        scenes = [pictures.scenes[index] for pictures, index in chosen]
-        return Exercise(collate(rows, self.device), present, scenes, rows, asked, kept, first.cut)
+        return Exercise(collate(rows, self.device), present, truths, rows, asked, kept, first.cut)
 
     def loss_at(self, step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
         """The loss, and of its two parts "answers" is the answers' cross-entropy and "beside" that of the grounding."""
@@ -250,6 +269,9 @@ class LanguageTrainer:
         answers, beside = F.cross_entropy(logits, targets), grounding.loss()
         figures = {"answers": answers.item(), "beside": beside.item(), "reads": sum(reading) / max(1, len(reading))}
         figures |= {kind: sum(v) / len(v) for kind, v in scores.items() if kind in ("where", "colour", "cell", "bind")}
+        facts = [right for kind, v in scores.items() if kind in FACTS for right in v]
+        lines = [right for kind, v in scores.items() if kind in LINES for right in v]
+        figures |= {name: sum(v) / len(v) for name, v in (("facts", facts), ("lines", lines)) if v}
         loss = answers + self.lesson.grounding * beside
         if grounding.astray is not None:
             figures["astray"] = grounding.astray.item()

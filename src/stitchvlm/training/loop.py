@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,22 +95,21 @@ def run_stage(
     optimizers = build_optimizers(module)
     step, seconds = _resume(module, optimizers, checkpoint)
     saved_at = time.monotonic()
-    totals: dict[str, float] = {}
-    counted = 0
+    found: dict[str, list[float]] = defaultdict(list)
     module.train()
     module.zero_grad(set_to_none=True)  # what a stage before left on parameters that are frozen now must not be clipped
     while (progress := budget.progress(step, seconds)) < 1.0 and not deadline.passed():
         started = time.monotonic()
         rate = rate_at(progress, step, budget.peak_rate, budget.warmup, budget.decay_from)
         figures = _take_step(module, optimizers, loss_at, step, progress, rate)
-        step, counted = step + 1, counted + 1
+        step += 1
         seconds += time.monotonic() - started
         for key, value in figures.items():
-            totals[key] = totals.get(key, 0.0) + value
+            found[key].append(value)
         if step % budget.log_every == 0:
-            means = {key: value / counted for key, value in totals.items()}
+            means = {key: sum(values) / len(values) for key, values in found.items()}
             log(stage=name, step=step, seconds=seconds, rate=rate, **means)
-            totals, counted = {}, 0
+            found.clear()
         if time.monotonic() - saved_at > budget.save_every_seconds:
             save_state(checkpoint, _snapshot(module, optimizers, step, seconds))
             saved_at = time.monotonic()

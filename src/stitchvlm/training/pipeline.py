@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from .align import align_words
-from .architecture import EMBEDDING_SCALE, SIZES, grow_language_model
+from .architecture import EMBEDDING_SCALE, grow_language_model
 from .attention import use_plain_attention
 from .cache import PictureSet
 from .checkpoint import Log, load_state
@@ -16,10 +16,12 @@ from .kinds import KINDS
 from .language import LanguageTrainer, Lesson
 from .loop import Deadline, LossAt, run_stage
 from .packing import Packer
-from .recipe import SETTLED, Recipe, Stage
+from .recipe import Recipe, Stage
+from .recipes import SETTLED
 from .saved import load_saved, save_model
 from .tokenizer import special_tokens, train_tokenizer
-from .tower import DenseReader, Views, dense_loss, normalise, vary_light
+from .tower import DenseReader, Shown, Views, dense_loss, normalise, vary_light
+from .worlds import world_of
 
 CHECK_EVERY, CHECK_BATCHES = 200, 8
 _LANGUAGE = ("model.language_model.", "lm_head.")
@@ -32,15 +34,18 @@ class Pipeline:
         self.which, self.recipe, self.folder, self.seed, self.device = which, recipe, folder, seed, device
         self.log = Log(folder / "log.jsonl")
         self.kind = KINDS[recipe.kind]
-        self.tokenizer = train_tokenizer(self.kind.picture_tokens)
+        self.tokenizer = train_tokenizer(self.kind.picture_tokens, recipe.speech)
         self.packer = Packer(self.tokenizer, self.kind.chat)
-        self.sets = {name: PictureSet(data, name, pictures.cut) for name, pictures in recipe.pictures.items()}
+        self.sets = {
+            name: PictureSet(data, name, pictures.cut, recipe.labels, world_of(pictures.style))
+            for name, pictures in recipe.pictures.items()
+        }
         special = special_tokens(self.kind.picture_tokens)
         tokens = {token: self.tokenizer.convert_tokens_to_ids(token) for token in special}
-        size = replace(SIZES[which], text_mlp=self._mlp_width(recipe.stages[which][0]))
+        size = replace(recipe.sizes[which], text_mlp=self._mlp_width(recipe.stages[which][0]))
         self.model = self.kind.build(size, tokens, len(self.tokenizer), seed).to(device)
         use_plain_attention(self.model)
-        self._reader = DenseReader(self.model).to(device)
+        self._reader = DenseReader(self.model, recipe.labels).to(device)
 
     def begin_with(self, folder: Path, stage_name: str | None = None) -> str:
         """Take the weights of a saved model, with which the named stage (or the last one) begins; the stage's name.
@@ -104,7 +109,7 @@ class Pipeline:
         return self.folder / f"{stage.name}.pt"
 
     def _mlp_width(self, stage: Stage) -> int:
-        return stage.text_mlp or SIZES[self.which].text_mlp
+        return stage.text_mlp or self.recipe.sizes[self.which].text_mlp
 
     def _widen_for(self, stage: Stage) -> None:
         """Bring the language model's MLPs to the width that the stage wants."""
@@ -120,34 +125,47 @@ class Pipeline:
             loss_at = self._tower_loss(reader, stage)
             return run_stage(stage.name, reader, loss_at, stage.budget, checkpoint, self.log, deadline)
         if not checkpoint.exists() and not self.model.lm_head.weight.any():
-            self._match_scales()
-            align_words(self.model, self._reader.heads, self.tokenizer)
+            self._match_scales(self._views(stage.lesson.sets[:1]))
+            align_words(self.model, self._reader.heads, self.tokenizer, self.recipe.labels)
         for part in self.kind.vision(self.model).values():
             part.requires_grad_(False)
         loss_at = self._language_loss(stage, stage.lesson)
         return run_stage(stage.name, self.model, loss_at, stage.budget, checkpoint, self.log, deadline)
 
     @torch.no_grad()
-    def _match_scales(self) -> None:
+    def _views(self, names: tuple[str, ...], window: int | None = None) -> Views:
+        """Of those sets that this run has."""
+        sets = [self.sets[name] for name in names if name in self.sets]
+        return Views(sets, self.recipe.labels.characters, window)
+
+    @torch.no_grad()
+    def _match_scales(self, some: Views) -> None:
         """Scale the visual features to the size of the token embeddings, before the language model has seen it."""
-        views, _ = Views([self.sets["small"]]).draw(random.Random(self.seed), 64)
-        size = self.kind.features(self.model, normalise(views, self.device)).square().mean().sqrt()
+        views = normalise(some.draw(random.Random(self.seed), 64).views, self.device)
+        size = self.kind.features(self.model, views).square().mean().sqrt()
         last = self.kind.last_projection(self.model)
         last.weight.mul_(EMBEDDING_SCALE / size)
         last.bias.mul_(EMBEDDING_SCALE / size)
 
+    def _read(
+        self, reader: DenseReader, shown: Shown, rng: random.Random | None = None
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        """Loss and figures of views, in another light where there is an `rng`."""
+        pixels = normalise(shown.views, self.device)
+        corners = None if shown.corners is None else torch.as_tensor(shown.corners, device=self.device)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            logits = reader(pixels if rng is None else vary_light(pixels, rng), corners)
+        told = torch.as_tensor(shown.labels, device=self.device)
+        return dense_loss(logits, told, self.recipe.labels, corners)
+
     def _tower_loss(self, reader: DenseReader, stage: Stage) -> LossAt:
-        train = Views([self.sets[name] for name in ("page", "small", "page", "wide")])
-        check = Views([self.sets[name] for name in ("small-check", "wide-check")])
+        train, check = self._views(stage.sets, stage.window), self._views(stage.checks, stage.window)
 
         def loss_at(step: int, _: float) -> tuple[torch.Tensor, dict[str, float]]:
             if step % CHECK_EVERY == CHECK_EVERY - 1:
                 self.log(check=stage.name, step=step, **self._check_tower(reader, check))
-            rng = random.Random(f"{self.seed}-tower-{step}")
-            views, labels = train.draw(rng, stage.tiles_a_step)
-            with torch.autocast(self.device.type, torch.bfloat16):
-                logits = reader(vary_light(normalise(views, self.device), rng))
-            return dense_loss(logits, torch.as_tensor(labels, device=self.device))
+            rng = random.Random(f"{self.seed}-{stage.name}-{step}")
+            return self._read(reader, train.draw(rng, stage.tiles_a_step), rng)
 
         return loss_at
 
@@ -156,17 +174,24 @@ class Pipeline:
         """The figures of unseen pictures, means over a few batches."""
         totals: dict[str, float] = defaultdict(float)
         for number in range(CHECK_BATCHES):
-            views, labels = check.draw(random.Random(number), 48, tries=1)
-            with torch.autocast(self.device.type, torch.bfloat16):
-                logits = reader(normalise(views, self.device))
-            for name, value in dense_loss(logits, torch.as_tensor(labels, device=self.device))[1].items():
+            shown = check.draw(random.Random(number), 48, tries=1)
+            for name, value in self._read(reader, shown)[1].items():
                 totals[name] += value / CHECK_BATCHES
         return totals
 
     def _language_loss(self, stage: Stage, lesson: Lesson) -> LossAt:
         trainer = LanguageTrainer(self.model, self.packer, self.sets, lesson, f"{self.seed}-{self.which}-{stage.name}")
-        names = tuple(f"{name}-check" for name in lesson.sets)
-        plain = Lesson(names, lesson.tiles, 16, 6, SETTLED, SETTLED, (9, 9))
+        plain = Lesson(
+            sets=tuple(f"{name}-check" for name in lesson.sets),
+            tiles=lesson.tiles,
+            pictures=16,
+            questions=6,
+            first_shares=SETTLED,
+            last_shares=SETTLED,
+            most_things=(9, 9),
+            document_shares=lesson.document_shares,
+            most_tiles=lesson.most_tiles,
+        )
         check = LanguageTrainer(self.model, self.packer, self.sets, plain, "check")
 
         def loss_at(step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:

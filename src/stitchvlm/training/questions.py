@@ -63,6 +63,20 @@ class Question:
     answer: str
     box: Box
 
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """None for the whole picture: that says nothing about where to look."""
+        return () if self.box == (0.0, 0.0, 1.0, 1.0) else (self.box,)
+
+
+def subject_of(question: Question, scene: Scene) -> list[Thing]:
+    """The thing that the question's box belongs to, or all where it asks about the whole picture."""
+    x = scene.width * (question.box[0] + question.box[2]) / 2
+    y = scene.height * (question.box[1] + question.box[3]) / 2
+    if question.kind == "list":
+        return list(scene.things)
+    return [min(scene.things, key=lambda t: (t.centre[0] - x) ** 2 + (t.centre[1] - y) ** 2)]
+
 
 def _fractions(box: Box, scene: Scene) -> Box:
     x0, y0, x1, y1 = box

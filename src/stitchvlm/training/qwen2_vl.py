@@ -12,10 +12,12 @@ from transformers.vision_utils import get_vision_position_ids
 
 from .architecture import HEAD, SHARPNESS, Size, start_language_model, start_tower
 from .attention import plain_attention
-from .grid import CELL, LEAST_TOKENS, MOST_TOKENS, PATCH
+from .grid import LEAST_TOKENS, MOST_TOKENS, Whole
 from .packing import Chat
 from .tokenizer import QWEN2_VL_TOKENS, save_tokenizer
 
+WHOLE = Whole(MOST_TOKENS)
+PATCH, CELL = WHOLE.patch, WHOLE.cell
 MERGE, MOMENTS = CELL // PATCH, 2
 ROPE_THETA = 1e6
 SECTIONS = [1] * (HEAD // 2)
@@ -107,7 +109,6 @@ class Qwen2VL:
 
     picture_tokens = QWEN2_VL_TOKENS
     chat = CHAT
-    tower_knows_places = False
 
     def build(self, size: Size, tokens: dict[str, int], vocabulary: int, seed: int) -> Qwen2VLForConditionalGeneration:
         torch.manual_seed(seed)
@@ -121,7 +122,12 @@ class Qwen2VL:
     def last_projection(self, model: Qwen2VLForConditionalGeneration) -> nn.Linear:
         return model.model.visual.merger.mlp[-1]
 
-    def features(self, model: Qwen2VLForConditionalGeneration, pixels: torch.Tensor) -> torch.Tensor:
+    def places(self, model: Qwen2VLForConditionalGeneration) -> int:
+        return 0
+
+    def features(
+        self, model: Qwen2VLForConditionalGeneration, pixels: torch.Tensor, corners: torch.Tensor | None = None
+    ) -> torch.Tensor:
         visual = model.model.visual
         grid = torch.tensor([[1, pixels.shape[2] // PATCH, pixels.shape[3] // PATCH]], device=pixels.device)
         # Nothing moves: every moment shows the same, so their kernels act as one.

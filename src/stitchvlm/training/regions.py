@@ -1,14 +1,45 @@
 """Which visual tokens show a thing, and which of them its text: to drop others in training, and to say where to look."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 
 from .grid import TILES, Cut
-from .scene import Box, Scene, Thing
+from .scene import Box
 
 
-def token_boxes(scene: Scene, cut: Cut = TILES) -> np.ndarray:
+class Sized(Protocol):
+    """Whatever knows how large its picture is."""
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+
+class Place(Protocol):
+    """Something in a picture: `text_box` is what is read, `box` also what is around it. Both are in pixels."""
+
+    @property
+    def box(self) -> Box: ...
+
+    @property
+    def text_box(self) -> Box: ...
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A place in a picture that is no thing."""
+
+    box: Box
+    text_box: Box
+
+
+def token_boxes(scene: Sized, cut: Cut = TILES) -> np.ndarray:
     """`float[tokens, 4]`: the picture rectangle of every visual token, in sequence order."""
     return _token_boxes(scene.width, scene.height, cut)
 
@@ -34,7 +65,7 @@ def tokens_touching(boxes: np.ndarray, box: Box) -> np.ndarray:
 
 
 def keep_around(
-    scene: Scene, things: list[Thing], count: int, rng: np.random.Generator, lost: float = 0.0, cut: Cut = TILES
+    scene: Sized, things: Sequence[Place], count: int, rng: np.random.Generator, lost: float = 0.0, cut: Cut = TILES
 ) -> list[int]:
     """Up to `count` tokens: those that touch the things' texts, then others of the things and of the rest at random.
 
@@ -51,10 +82,13 @@ def keep_around(
     return sorted(np.concatenate([text, some_body, some_rest]).astype(int).tolist())
 
 
-def asked_tokens(scene: Scene, boxes: list[Box], kept: list[int], cut: Cut = TILES) -> list[list[int]]:
-    """For each of the boxes (picture fractions), which of the kept tokens touch it, counted among the kept ones.
+def asked_tokens(
+    scene: Sized, boxes: Sequence[Sequence[Box]], kept: list[int], cut: Cut = TILES
+) -> list[list[int]]:
+    """For each question's boxes (picture fractions), which of the kept tokens touch one, counted among the kept ones.
 
-    Those of the thumbnail are among them. Nothing for a box of the whole picture: it says nothing about where to look.
+    Those of the thumbnail are among them.
     """
     tokens = token_boxes(scene, cut)[kept] / [scene.width, scene.height, scene.width, scene.height]
-    return [[] if box == (0.0, 0.0, 1.0, 1.0) else tokens_touching(tokens, box).tolist() for box in boxes]
+    found = [[tokens_touching(tokens, box) for box in own] for own in boxes]
+    return [np.unique(np.concatenate(own)).tolist() if own else [] for own in found]

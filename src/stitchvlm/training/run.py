@@ -9,7 +9,8 @@ from .checkpoint import Log
 from .fonts import find_fonts
 from .loop import Deadline
 from .pipeline import Pipeline
-from .recipe import RECIPES, Recipe, adapt
+from .recipe import Recipe, adapt, with_receipts
+from .recipes import RECIPES
 
 
 def find_recipe(name: str) -> Recipe:
@@ -30,7 +31,9 @@ def draw(recipe: Recipe, folder: Path, deadline: Deadline, fonts: str | Path | N
     if len(typefaces) == 1:
         log(warning=f"no fonts under {fonts or 'the folders of the system'}: all text is drawn in Pillow's own")
     return all(
-        render_set(folder / "data", name, p.count, p.seed, p.style, typefaces, workers, deadline, log, p.cut)
+        render_set(
+            folder / "data", name, p.count, p.seed, p.style, typefaces, workers, deadline, log, p.cut, recipe.labels
+        )
         for name, p in recipe.pictures.items()
     )
 
@@ -50,6 +53,7 @@ def train(
     begin: str | None = None,
     scale: int = 1,
     pace: float = 1.0,
+    receipts: str | Path | None = None,
 ) -> bool:
     """Train the recipe's models (or `only` one of them, such as "small") into `out`; True when every stage is finished.
 
@@ -60,12 +64,18 @@ def train(
     The large model grows out of the finished small one. Where a model has no training state yet, `init_from` gives it the
     weights of a saved pair (or of a single model), and the stage `begin`, or else the last one, is the first; behind a
     stage that only the small model has, the large one grows anew. `scale` and `pace` multiply batches and budgets.
+
+    A recipe that reads documents learns from real ones as well where `receipts` names a folder with some (`documents.real`);
+    of these the split `train` alone is read.
     """
-    folder, chosen, deadline = Path(out), adapt(find_recipe(recipe), scale, pace), Deadline(minutes)
+    folder, deadline = Path(out), Deadline(minutes)
+    chosen = with_receipts(adapt(find_recipe(recipe), scale, pace), receipts)
     names = tuple(chosen.stages) if only is None else (only,)
     _check(folder, names, tuple(chosen.stages), resume, init_from, begin)
     if threads is not None:
         torch.set_num_threads(threads)
+    if len(chosen.pictures) < len(find_recipe(recipe).pictures):
+        Log(folder / "log.jsonl")(warning="no folder of real receipts: all documents are drawn ones")
     if not draw(chosen, folder, deadline, fonts, workers):
         return False
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))

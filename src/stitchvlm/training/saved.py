@@ -7,14 +7,18 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForImageTextToText, GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 
-def save_model(model: PreTrainedModel, folder: Path) -> None:
+LARGEST_FILE = 15_500_000
+"""Bytes of weights in one file, of which there are several where a model has more."""
+
+
+def save_model(model: PreTrainedModel, folder: Path, largest_file: int = LARGEST_FILE) -> None:
     """bfloat16 safetensors, config and greedy generation defaults."""
     model.config.dtype = torch.bfloat16
     copy = type(model)(model.config).to(torch.bfloat16)
     copy.load_state_dict(model.state_dict())
     text = model.config.text_config
     copy.generation_config = GenerationConfig(eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id)
-    copy.save_pretrained(folder)
+    copy.save_pretrained(folder, max_shard_size=largest_file)
 
 
 def load_saved(folder: Path, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:

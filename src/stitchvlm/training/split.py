@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .generator import Style, draw_scene
 from .questions import ask_several
-from .recipe import SETTLED
+from .recipes import SETTLED
 
 SEED = "test-split-0"
 QUESTIONS_A_PICTURE = 4

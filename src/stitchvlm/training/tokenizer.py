@@ -4,12 +4,17 @@ Models of another kind call the tokens around and in place of a picture otherwis
 """
 
 import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from . import questions
+from .documents import wordings as document_wordings
+from .documents.document import CHARACTERS
 from .words import COLOUR_NAMES, NOUNS, SYSTEM_PROMPTS, TAG_ITEMS
 
 INTERNVL_TOKENS = {
@@ -33,8 +38,6 @@ def special_tokens(picture_tokens: dict[str, str] = INTERNVL_TOKENS) -> tuple[st
 
 
 SPECIAL = special_tokens()
-VOCABULARY = 512
-_WORDS = r"<\|[a-z_]+\|>| ?[a-z]+|[A-Z]|[0-9]|\s|[^\sA-Za-z0-9]+"
 
 
 def corpus(seed: int = 0, lines: int = 6000) -> list[str]:
@@ -65,23 +68,53 @@ def corpus(seed: int = 0, lines: int = 6000) -> list[str]:
     return made + list(SYSTEM_PROMPTS) * 20 + list(TAG_ITEMS) * 20
 
 
-def train_tokenizer(picture_tokens: dict[str, str] = INTERNVL_TOKENS) -> PreTrainedTokenizerFast:
+def document_corpus() -> list[str]:
+    """Every wording of questions about documents and about scenes, and every character that documents hold."""
+    groups = [value for name, value in vars(document_wordings).items() if name.isupper()]
+    wordings = [text for group in groups for text in (sum(group.values(), ()) if isinstance(group, dict) else group)]
+    plain = [re.sub(r"\{[a-z]+\}", "", text) for text in wordings]
+    return [*corpus(lines=2000), *plain * 20, *list(CHARACTERS.upper()) * 200]
+
+
+@dataclass(frozen=True)
+class Speech:
+    """What a tokenizer is learned from.
+
+    Attributes:
+        corpus: gives the texts.
+        pieces: a regular expression for what is never joined with anything beside it.
+        vocabulary: how many tokens there are.
+    """
+
+    corpus: Callable[[], list[str]]
+    pieces: str
+    vocabulary: int
+
+
+SCENE_SPEECH = Speech(corpus, r"<\|[a-z_]+\|>| ?[a-z]+|[A-Z]|[0-9]|\s|[^\sA-Za-z0-9]+", 512)
+DOCUMENT_SPEECH = Speech(document_corpus, r"<\|[a-z_]+\|>| ?[a-z]+|[A-Z]|[0-9]|\s|[^\sA-Za-z0-9]", 768)
+"""Punctuation is spelled one by one, as it is printed, and so are capitals, in which documents are read out."""
+
+
+def train_tokenizer(
+    picture_tokens: dict[str, str] = INTERNVL_TOKENS, speech: Speech = SCENE_SPEECH
+) -> PreTrainedTokenizerFast:
     """Learn the vocabulary; any text can be encoded, down to single bytes."""
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(_WORDS), "isolated"),
+            pre_tokenizers.Split(Regex(speech.pieces), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
     core.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=speech.vocabulary,
         special_tokens=list(special_tokens(picture_tokens)),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    core.train_from_iterator(corpus(), trainer)
+    core.train_from_iterator(speech.corpus(), trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=core,
         pad_token="<|endoftext|>",

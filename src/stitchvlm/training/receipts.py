@@ -1,0 +1,114 @@
+"""The recipe of a pair that reads documents, and scenes as well."""
+
+from .architecture import Size
+from .generator import Style
+from .grid import Tiles
+from .language import Lesson
+from .loop import Budget
+from .recipe import Pictures, Recipe, Stage
+from .spelling import SPELLED_LABELS
+from .tokenizer import DOCUMENT_SPEECH
+from .worlds import Papers, Receipts
+
+TILES = Tiles(side=448, patch=14, least=1, most=8)
+SIDES = (330, 620)
+"""Of squares that are shown on one tile, in pixels: as large as what a tile shows of a whole receipt."""
+TILLS = ("receipt",) * 6 + ("slip", "slip", "invoice", "form", "ticket")
+BOARDS = ("prices", "sign", "bars", "curve", "pie")
+_SQUARE = Style(small=True, sizes=((200, 200), (224, 224), (256, 256), (320, 320)))
+_WIDE_TILES = (1, 3, 4, 5, 6, 7, 8, 9)
+
+_PICTURES = {
+    "crops": Pictures(Papers(TILLS, SIDES), 10_000, 1, TILES),
+    "boards": Pictures(Papers(BOARDS, SIDES), 1_000, 1, TILES),
+    "scenes": Pictures(_SQUARE, 3_000, 1, TILES),
+    "documents": Pictures(Papers(TILLS + BOARDS), 1_500, 1, TILES),
+    "wide-scenes": Pictures(Style(), 200, 1, TILES),
+    "real-crops": Pictures(Receipts(sides=SIDES), 1_500, 1, TILES),
+    "real": Pictures(Receipts(), 750, 1, TILES),
+    "crops-check": Pictures(Papers(TILLS, SIDES), 250, 2, TILES),
+    "scenes-check": Pictures(_SQUARE, 100, 2, TILES),
+    "documents-check": Pictures(Papers(TILLS + BOARDS), 50, 2, TILES),
+    "real-check": Pictures(Receipts(held_out=True), 40, 2, TILES),
+}
+_SIZES = {
+    "small": Size(vision_width=128, vision_layers=6, text_width=160, text_layers=4, text_mlp=256, text_kv_heads=5),
+    "large": Size(vision_width=128, vision_layers=6, text_width=160, text_layers=24, text_mlp=1056, text_kv_heads=5),
+}
+_ONE_TILE = ("crops", "boards", "scenes", "real-crops")
+_ALL = ("documents", "real", "crops", "wide-scenes", "scenes")
+
+_FIND = {"after": 0.25, "begins": 0.1, "at": 0.2, "where": 0.25, "price": 0.15, "quantity": 0.05}
+_LOOK = {"after": 0.06, "begins": 0.05, "at": 0.07, "where": 0.06, "first": 0.01, "last": 0.01}
+_GOODS = {"price": 0.1, "unit_price": 0.03, "quantity": 0.04, "count": 0.01, "label": 0.08, "pieces": 0.01}
+_HEAD = {"company": 0.08, "number": 0.03, "phone": 0.03, "registration": 0.01, "cashier": 0.02, "table": 0.01}
+_SUMS = {"total": 0.12, "subtotal": 0.03, "tax": 0.03, "cash": 0.03, "change": 0.03, "rounding": 0.01, "discount": 0.01}
+_TIMES = {"date": 0.1, "time": 0.03, "due date": 0.01}
+_OTHERS = {
+    **{"title": 0.02, "sign": 0.02, "customer": 0.01, "barcode": 0.01, "service": 0.01, "tax_number": 0.01},
+    **{"value": 0.02, "largest": 0.01, "smallest": 0.01, "figures": 0.01},
+}
+_READ = _LOOK | _GOODS | _HEAD | _SUMS | _TIMES | _OTHERS
+"""Kinds of questions about documents; only those that a document allows are asked, so common ones come more often."""
+_SCENES_FIND = {"bind": 0.7, "where": 0.3}
+_SCENES_READ = {"bind": 0.08, "read": 0.54, "where": 0.12, "colour": 0.14, "shape": 0.12}
+
+
+def _tower(name: str, steps: int, sets: tuple[str, ...], checks: tuple[str, ...], window: int | None = None) -> Stage:
+    budget = Budget(steps, peak_rate=2e-3 if window else 1e-3, decay_from=0.6 if window else 0.3)
+    return Stage(name, budget, sets=sets, checks=checks, window=window)
+
+
+def _one_tile(name: str, steps: int, scenes: dict[str, float], documents: dict[str, float]) -> Stage:
+    """Pictures of one tile at a constant rate."""
+    lesson = Lesson(
+        sets=_ONE_TILE,
+        pictures=16,
+        questions=10,
+        first_shares=scenes,
+        last_shares=scenes,
+        most_things=(4, 4),
+        document_shares=documents,
+    )
+    return Stage(name, Budget(steps, peak_rate=1e-3, decay_from=1.0), lesson)
+
+
+def _wide(name: str, budget: Budget, dropped: float, tiles: int, mlp: int | None = None) -> Stage:
+    """Pictures of all sizes, so many that all together have at most `tiles`; in a share of batches most of them is missing."""
+    lesson = Lesson(
+        sets=_ALL,
+        tiles=_WIDE_TILES,
+        pictures=12,
+        questions=16,
+        first_shares=_SCENES_READ,
+        last_shares=_SCENES_READ,
+        most_things=(6, 6),
+        dropped_share=dropped,
+        document_shares=_READ,
+        most_tiles=tiles,
+    )
+    return Stage(name, budget, lesson, text_mlp=mlp)
+
+
+RECEIPTS = Recipe(
+    _PICTURES,
+    {
+        "small": (
+            _tower("windows", 6_000, ("crops", "crops", "boards", "scenes"), ("crops-check", "scenes-check"), window=8),
+            _tower("tiles", 1_200, ("crops", "documents", "boards", "scenes"), ("documents-check", "scenes-check")),
+            _one_tile("find", 1_500, _SCENES_FIND, _FIND),
+            _one_tile("read", 2_000, _SCENES_READ, _READ),
+            _wide("wide", Budget(1_200, peak_rate=1e-3, decay_from=0.3), 0.3, tiles=18),
+        ),
+        "large": (
+            _wide("deep", Budget(1_500, peak_rate=9e-4, decay_from=0.3), 0.3, tiles=18, mlp=256),
+            _wide("again", Budget(800, peak_rate=7e-4, decay_from=0.1), 0.3, tiles=18, mlp=256),
+            _wide("broad", Budget(200, peak_rate=2e-4, decay_from=0.2), 0.4, tiles=18),
+        ),
+    },
+    _SIZES,
+    kind="internvl_448",
+    labels=SPELLED_LABELS,
+    speech=DOCUMENT_SPEECH,
+)
+"""Budgets are steps. The tower learns on parts of tiles first, where its attention costs little, then on whole ones."""

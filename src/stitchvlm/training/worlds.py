@@ -1,0 +1,195 @@
+"""The two worlds that pictures come from, drawn scenes and documents, and what training has to know of each.
+
+What a set shows is said by its style: a `generator.Style` for scenes, `Papers` for drawn documents, `Receipts` for real ones.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from . import questions
+from .documents import Document, draw_crop, draw_document
+from .documents import questions as document_questions
+from .documents.augment import augment, cut_square
+from .documents.document import Item, Line, Written
+from .documents.form import LABEL
+from .documents.real import RealReceipt, read_receipts
+from .generator import Style, draw_scene
+from .pages import draw_page
+from .regions import Spot
+from .scene import Box, Scene
+
+LINES = frozenset({"after", "begins", "first", "last", "at"})
+FACTS = frozenset(document_questions.KINDS) - LINES - {"where", "price"}
+"""Kinds of questions about documents that the log sums up: what a line says, and other facts. Scenes have prices as well."""
+HELD_OUT = 40
+"""Real receipts that are kept from training, to see on the way how it does on them."""
+_TOGETHER = 3
+_FEWEST_LINES = 3
+
+
+class Truth(Protocol):
+    """What a picture holds."""
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+class Asked(Protocol):
+    """A question, its answer, and what the answer is read from, as fractions of the picture."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def answer(self) -> str: ...
+
+    @property
+    def boxes(self) -> tuple[Box, ...]: ...
+
+
+@dataclass(frozen=True)
+class World:
+    """Attributes:
+    read: what was written with `to_json`.
+    ask: up to so many questions with these shares of kinds.
+    together: which of the questions may be asked when most of the picture is missing, and the spots that must then be there.
+    aside: whether what a picture holds is so much that it is read only when it is needed.
+    """
+
+    read: Callable[[dict[str, Any]], Any]
+    ask: Callable[[Any, int, dict[str, float], random.Random], list[Any]]
+    together: Callable[[list[Any], Any], tuple[list[Any], list[Any]]]
+    aside: bool
+
+
+def _about_one_thing(asked: list[questions.Question], scene: Scene) -> tuple[list[questions.Question], list[Any]]:
+    """The questions about what the first one is about."""
+    subject = questions.subject_of(asked[0], scene)
+    return [question for question in asked if questions.subject_of(question, scene) == subject], subject
+
+
+def _about_known_places(asked: list[Asked], document: Document) -> tuple[list[Asked], list[Spot]]:
+    """The first few whose place is known. Around it lie the lines that tell what it is."""
+    found = [question for question in asked if question.boxes][:_TOGETHER]
+    w, h = document.width, document.height
+    spots = []
+    for x0, y0, x1, y1 in (box for question in found for box in question.boxes):
+        tall = y1 - y0
+        around = 0.0, h * (y0 - tall), float(w), h * (y1 + tall)
+        spots.append(Spot(around, (w * x0, h * y0, w * x1, h * y1)))
+    return found, spots
+
+
+def _ask_document(
+    document: Document, count: int, shares: dict[str, float], rng: random.Random
+) -> list[document_questions.Question]:
+    return document_questions.ask_several(document, count, rng, shares)
+
+
+SCENES = World(Scene.from_json, questions.ask_several, _about_one_thing, aside=False)
+DOCUMENTS = World(Document.from_json, _ask_document, _about_known_places, aside=True)
+
+
+@dataclass(frozen=True)
+class Papers:
+    """Drawn documents. With `sides` they are square parts whose sides in pixels lie between these two."""
+
+    kinds: tuple[str, ...]
+    sides: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Receipts:
+    """Real receipts in `folder` (`documents.real`), each once as it is and then changed by chance; `sides` as for `Papers`.
+
+    `held_out` ones are never among the others.
+    """
+
+    folder: str = ""
+    sides: tuple[int, int] | None = None
+    held_out: bool = False
+
+
+Shown = Style | Papers | Receipts
+Drawn = tuple[Image.Image, Any, np.ndarray | None]
+"""A picture, what it holds, and of a scene which thing owns each pixel."""
+
+
+def world_of(shown: Shown) -> World:
+    """The world that pictures of this style come from."""
+    return SCENES if isinstance(shown, Style) else DOCUMENTS
+
+
+def draw(shown: Shown, key: str, number: int, fonts: tuple[str, ...]) -> Drawn:
+    """Picture `number` of a set with that style; `key` and `number` alone decide what it is."""
+    if isinstance(shown, Papers):
+        return _draw_paper(shown, f"{key}/{number}", fonts)
+    if isinstance(shown, Receipts):
+        return _draw_receipt(shown, f"{key}/{number}", number)
+    if shown.kinds == ("page",):
+        return draw_page(f"{key}/{number}", fonts, shown.small)
+    return draw_scene(f"{key}/{number}", fonts, shown)
+
+
+def _draw_paper(shown: Papers, seed: str, fonts: tuple[str, ...]) -> Drawn:
+    """Anew until enough is written in it."""
+    rng = random.Random(f"paper-{seed}")
+    while True:
+        own, kind = f"{seed}/{rng.getrandbits(32)}", rng.choice(shown.kinds)
+        if shown.sides is None:
+            picture, document = draw_document(own, kind, fonts)
+        else:
+            picture, document = draw_crop(own, kind, fonts, rng.randint(*shown.sides))
+        if len(document.lines) >= _FEWEST_LINES or kind == "sign":
+            return picture, in_capitals(document), None
+
+
+@lru_cache(maxsize=4)
+def _known(folder: str) -> list[RealReceipt]:
+    return read_receipts(folder)
+
+
+def _draw_receipt(shown: Receipts, seed: str, number: int) -> Drawn:
+    known = _known(shown.folder)
+    chosen = known[-HELD_OUT:] if shown.held_out else known[:-HELD_OUT]
+    if not chosen:
+        raise ValueError(f"{shown.folder} holds no more than {HELD_OUT} receipts, which are kept from training: name another")
+    receipt, rng = chosen[number % len(chosen)], random.Random(f"receipt-{seed}")
+    picture, document = receipt.picture(), receipt.document
+    if number >= len(chosen):
+        picture, document = augment(picture, document, rng)
+    if shown.sides is not None:
+        picture, document = cut_square(picture, document, rng, rng.randint(*shown.sides))
+    return picture, in_capitals(document), None
+
+
+def in_capitals(document: Document) -> Document:
+    """The document as it is asked for and answered: case is folded, since what reads it does not tell case apart."""
+
+    def capital(written: Written | None) -> Any:
+        return written and replace(written, text=written.text.upper())
+
+    lines = tuple(Line(line.text.upper(), line.box, line.row, line.glyphs) for line in document.lines)
+    items = tuple(
+        Item(*(capital(part) for part in (item.name, item.quantity, item.unit_price, item.price)), item.figure, item.value)
+        for item in document.items
+    )
+    fields = {
+        LABEL + name.removeprefix(LABEL).upper() if name.startswith(LABEL) else name: capital(written)
+        for name, written in document.fields.items()
+    }
+    return replace(document, lines=lines, fields=fields, items=items)
