@@ -15,6 +15,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_res
 
 from .scene import Box
 
+
 @dataclass(frozen=True)
 class View:
     """A rectangle of the picture that is shown on `rows` times `columns` cells, each `cell` pixels wide and high."""

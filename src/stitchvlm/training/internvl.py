@@ -104,9 +104,7 @@ def window_positions(model: InternVLForConditionalGeneration, corners: torch.Ten
     return torch.cat([embeddings[:1].expand(len(corners), 1, -1), embeddings[patches.flatten(1)]], 1)
 
 
-def _in_windows(
-    model: InternVLForConditionalGeneration, pixels: torch.Tensor, corners: torch.Tensor
-) -> torch.Tensor:
+def _in_windows(model: InternVLForConditionalGeneration, pixels: torch.Tensor, corners: torch.Tensor) -> torch.Tensor:
     """What the encoder is given for square windows of tiles, as if the rest of each tile were not there."""
     embeddings = model.model.vision_tower.embeddings
     patches = embeddings.patch_embeddings(pixels)

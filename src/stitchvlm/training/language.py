@@ -229,7 +229,7 @@ class LanguageTrainer:
     def _pack(
         self, pictures: PictureSet, index: int, keep: int | None, rng: random.Random, progress: float
     ) -> tuple[Packed, Truth, list[Asked], list[int]]:
-        """One row, its picture's contents and questions, and the visual tokens it has: all, or up to `keep` around what is asked."""
+        """One row, the picture's contents, the questions, and the visual tokens: all, or up to `keep` around what is asked."""
         truth, where, world = pictures.truth(index), pictures.where[index], pictures.world
         system = rng.choice(SYSTEM_PROMPTS) if rng.random() < 0.15 else None
         shares = self.lesson.shares(progress) if world is SCENES else self.lesson.document_shares

@@ -82,9 +82,7 @@ def keep_around(
     return sorted(np.concatenate([text, some_body, some_rest]).astype(int).tolist())
 
 
-def asked_tokens(
-    scene: Sized, boxes: Sequence[Sequence[Box]], kept: list[int], cut: Cut = TILES
-) -> list[list[int]]:
+def asked_tokens(scene: Sized, boxes: Sequence[Sequence[Box]], kept: list[int], cut: Cut = TILES) -> list[list[int]]:
     """For each question's boxes (picture fractions), which of the kept tokens touch one, counted among the kept ones.
 
     Those of the thumbnail are among them.

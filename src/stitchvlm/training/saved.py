@@ -6,7 +6,6 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForImageTextToText, GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-
 LARGEST_FILE = 15_500_000
 """Bytes of weights in one file, of which there are several where a model has more."""
 

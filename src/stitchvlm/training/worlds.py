@@ -167,7 +167,9 @@ def _draw_receipt(shown: Receipts, seed: str, number: int) -> Drawn:
     known = _known(shown.folder)
     chosen = known[-HELD_OUT:] if shown.held_out else known[:-HELD_OUT]
     if not chosen:
-        raise ValueError(f"{shown.folder} holds no more than {HELD_OUT} receipts, which are kept from training: name another")
+        raise ValueError(
+            f"{shown.folder} holds no more than {HELD_OUT} receipts, which are kept from training: name another"
+        )
     receipt, rng = chosen[number % len(chosen)], random.Random(f"receipt-{seed}")
     picture, document = receipt.picture(), receipt.document
     if number >= len(chosen):
@@ -185,7 +187,11 @@ def in_capitals(document: Document) -> Document:
 
     lines = tuple(Line(line.text.upper(), line.box, line.row, line.glyphs) for line in document.lines)
     items = tuple(
-        Item(*(capital(part) for part in (item.name, item.quantity, item.unit_price, item.price)), item.figure, item.value)
+        Item(
+            *(capital(part) for part in (item.name, item.quantity, item.unit_price, item.price)),
+            item.figure,
+            item.value,
+        )
         for item in document.items
     )
     fields = {
