@@ -204,11 +204,11 @@ def test_train_hands_everything_on(monkeypatch, tmp_path):
     assert result.exit_code == 0 and "the same command goes on" in result.stdout
     settings = {"recipe": "scenes", "out": tmp_path, "minutes": 1.5, "seed": 7, "resume": False, "only": "small"}
     drawing = {"fonts": None, "threads": None, "device": "cpu", "workers": 2}
-    assert given == settings | drawing | {"init_from": None, "begin": None, "scale": 1, "pace": 1.0}
+    assert given == settings | drawing | {"init_from": None, "begin": None, "scale": 1, "pace": 1.0, "receipts": None}
 
 
 def test_an_unknown_recipe_is_one_sentence(tmp_path):
-    assert "'novel': choose one of qwen2_vl, scenes" in sentence(
+    assert "'novel': choose one of qwen2_vl, receipts, scenes" in sentence(
         stitch("train", "--recipe", "novel", "--out", str(tmp_path)), 2
     )
 

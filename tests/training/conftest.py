@@ -62,6 +62,7 @@ def tiny_recipe() -> Recipe:
     return Recipe(
         {name: Pictures(style, COUNT, 1) for name, style in sets.items()},
         {"small": stages, "large": (replace(stages[2], name="deep", text_mlp=64), *stages[2:])},
+        {"small": TINY, "large": GROWN},
     )
 
 
@@ -78,12 +79,10 @@ def _drawn(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def tiny_world(_drawn, monkeypatch, tokenizer) -> Path:
-    """Makes tiny models and the tiny recipe those that `train` knows; the folder with its pictures."""
+    """Makes the tiny recipe one that `train` knows; the folder with its pictures."""
     monkeypatch.setattr(cache, "SHARD_PICTURES", COUNT)
-    monkeypatch.setitem(pipeline.SIZES, "small", TINY)
-    monkeypatch.setitem(pipeline.SIZES, "large", GROWN)
     monkeypatch.setitem(RECIPES, "tiny", tiny_recipe())
-    monkeypatch.setattr(pipeline, "train_tokenizer", lambda _: tokenizer)
+    monkeypatch.setattr(pipeline, "train_tokenizer", lambda *_: tokenizer)
     return _drawn
 
 

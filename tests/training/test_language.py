@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, InternVLForConditionalGeneration, PreTra
 from stitchvlm.training.align import align_words, word_directions
 from stitchvlm.training.architecture import grow_language_model
 from stitchvlm.training.attention import use_plain_attention
-from stitchvlm.training.grid import TILE, TOKENS_PER_TILE
+from stitchvlm.training.grid import TILES, TOKENS_PER_TILE
 from stitchvlm.training.internvl import CHAT_TEMPLATE
 from stitchvlm.training.kinds import KINDS, kind_of
 from stitchvlm.training.language import answer_logits, score_answers
@@ -37,7 +37,7 @@ def exact(monkeypatch):
 
 @pytest.fixture
 def pixels() -> torch.Tensor:
-    return torch.randn(1, 3, TILE, TILE, generator=torch.Generator().manual_seed(0))
+    return torch.randn(1, 3, TILES.side, TILES.side, generator=torch.Generator().manual_seed(0))
 
 
 def features_of(model: InternVLForConditionalGeneration, pixels: torch.Tensor, kept: list[int]) -> torch.Tensor:

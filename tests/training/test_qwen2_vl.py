@@ -14,10 +14,9 @@ from stitchvlm.engine import Engine
 from stitchvlm.families import load_vlm
 from stitchvlm.records import Question as Asked
 from stitchvlm.training import cache, pipeline, train
-from stitchvlm.training.architecture import SIZES
 from stitchvlm.training.attention import use_plain_attention
 from stitchvlm.training.generator import Style, draw_scene
-from stitchvlm.training.grid import CELL, LEAST_TOKENS, MOST_TOKENS, Whole
+from stitchvlm.training.grid import LEAST_TOKENS, MOST_TOKENS, Whole
 from stitchvlm.training.grounding import Standing
 from stitchvlm.training.kinds import KINDS
 from stitchvlm.training.labels import COLUMN, dense_labels
@@ -36,6 +35,7 @@ from stitchvlm.training.words import THIRDS
 CPU = torch.device("cpu")
 KIND = KINDS["qwen2_vl"]
 WHOLE = Whole(MOST_TOKENS)
+CELL = WHOLE.cell
 GRID = (13, 18)
 TOTAL = GRID[0] * GRID[1]
 QUESTION = Question("read", "What is written on the red circle?", "K7B", (0, 0, 1, 1))
@@ -176,7 +176,7 @@ def test_tokens_are_taught_the_words_for_their_own_place(own_tokenizer):
 
 
 def test_the_model_is_small(own_tokenizer):
-    built = _build(SIZES["other"], own_tokenizer)
+    built = _build(RECIPES["qwen2_vl"].sizes["other"], own_tokenizer)
     assert 1_500_000 < sum(weight.numel() for weight in built.parameters()) < 5_000_000
 
 
@@ -186,16 +186,15 @@ def tiny_recipe() -> Recipe:
     sets = {"page": Style(kinds=("page",), small=True)}
     sets |= {name: Style(small=True) for name in ("small", "wide", "small-check", "wide-check")}
     pictures = {name: Pictures(style, COUNT, 1, Whole(64)) for name, style in sets.items()}
-    return Recipe(pictures, {"other": stages}, kind="qwen2_vl")
+    return Recipe(pictures, {"other": stages}, {"other": TINY}, kind="qwen2_vl")
 
 
 @pytest.fixture
 def tiny_run(tmp_path, monkeypatch, own_tokenizer):
     """A finished run of the tiny recipe."""
     monkeypatch.setattr(cache, "SHARD_PICTURES", COUNT)
-    monkeypatch.setitem(pipeline.SIZES, "other", TINY)
     monkeypatch.setitem(RECIPES, "tiny", tiny_recipe())
-    monkeypatch.setattr(pipeline, "train_tokenizer", lambda _: own_tokenizer)
+    monkeypatch.setattr(pipeline, "train_tokenizer", lambda *_: own_tokenizer)
     (tmp_path / "fonts").mkdir()
     assert train("tiny", tmp_path, fonts=tmp_path / "fonts", workers=1, device="cpu")
     return tmp_path
@@ -209,7 +208,7 @@ def test_a_run_in_miniature(tiny_run):
     assert engine.vlm.model.dtype == torch.bfloat16
     again = Pipeline("other", RECIPES["tiny"], tiny_run / "data", tiny_run / "next", 7, CPU)
     assert again.begin_with(folder) == "find"
-    views, labels = Views(list(again.sets.values())).draw(random.Random(0), 4)
+    views, labels, _ = Views(list(again.sets.values())).draw(random.Random(0), 4)
     assert len(views) == len(labels) and labels.shape[1] == views.shape[1] * views.shape[2] // CELL**2
 
 

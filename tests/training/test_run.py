@@ -14,7 +14,8 @@ from stitchvlm.training import cache, checkpoint, language, train
 from stitchvlm.training.__main__ import main
 from stitchvlm.training.checkpoint import load_state, save_state
 from stitchvlm.training.fonts import find_fonts
-from stitchvlm.training.grid import cut_tiles
+from stitchvlm.training.generator import draw_scene
+from stitchvlm.training.grid import TILES
 from stitchvlm.training.language import FeatureBank
 from stitchvlm.training.loop import Deadline
 from stitchvlm.training.recipe import adapt
@@ -127,8 +128,8 @@ def test_a_shard_holds_what_the_generator_draws(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "SHARD_PICTURES", 2)
     cache.render_shard(tmp_path, "small", 0, 1, style, ("",))
     first = cache.PictureSet(tmp_path, "small")
-    picture, scene, _ = cache.draw_scene("1/small/1", ("",), style)
-    assert first.scenes[1] == scene and (first.tiles(1) == cut_tiles(picture)).all()
+    picture, scene, _ = draw_scene("1/small/1", ("",), style)
+    assert first.truth(1) == scene and (first.tiles(1) == TILES.pixels(picture)).all()
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda _: b"", lambda _: b"no state"])
@@ -163,7 +164,7 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_old_state(tmp_path, monkeypat
 
 
 def test_wrong_requests_are_one_sentence_each(out, no_fonts):
-    with pytest.raises(ValueError, match="no recipe 'novel': choose one of qwen2_vl, scenes, tiny"):
+    with pytest.raises(ValueError, match="no recipe 'novel': choose one of qwen2_vl, receipts, scenes, tiny"):
         train("novel", out)
     with pytest.raises(ValueError, match="no model 'middle': choose small or large"):
         train("tiny", out, only="middle")

@@ -7,25 +7,28 @@ from PIL import Image
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 
 from stitchvlm.training.generator import draw_scene
-from stitchvlm.training.grid import CELLS, MAX_TILES, MIN_TILES, TILE, cut_tiles, tile_boxes, tile_count
+from stitchvlm.training.grid import TILES, Tiles
 from stitchvlm.training.labels import COLUMN, HEADS, IGNORE, dense_labels
 from stitchvlm.training.regions import asked_tokens, keep_around, token_boxes, tokens_touching
 from stitchvlm.training.scene import Glyph, Scene, Thing
 from stitchvlm.training.tower import normalise
 from stitchvlm.training.words import COLOUR_NAMES, GLYPHS, NOUNS
 
+TILE, CELLS = TILES.side, TILES.cells
+RECEIPT_TILES = Tiles(448, 14, 1, 8)
 SIZES = [(640, 480), (480, 640), (240, 180), (160, 160), (1000, 250), (360, 720), (37, 211)]
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_tiles_and_thumbnail_are_the_processors_own(size):
+@pytest.mark.parametrize("cut", [TILES, RECEIPT_TILES])
+def test_tiles_and_thumbnail_are_the_processors_own(size, cut):
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     picture = Image.fromarray(noise)
-    settings = {"crop_to_patches": True, "min_patches": MIN_TILES, "max_patches": MAX_TILES, "do_convert_rgb": True}
-    processor = GotOcr2ImageProcessorPil(size={"height": TILE, "width": TILE}, resample=3, **settings)
+    settings = {"crop_to_patches": True, "min_patches": cut.least, "max_patches": cut.most, "do_convert_rgb": True}
+    processor = GotOcr2ImageProcessorPil(size={"height": cut.side, "width": cut.side}, resample=3, **settings)
     theirs = processor(picture, do_rescale=False, do_normalize=False, return_tensors="np").pixel_values
-    ours = cut_tiles(picture)
-    assert len(ours) == tile_count(*size) == len(tile_boxes(*size))
+    ours = cut.pixels(picture)
+    assert len(ours) == len(cut.boxes(*size))
     assert np.abs(ours.transpose(0, 3, 1, 2).astype(int) - theirs.astype(int)).max() <= 1
     ready = processor(picture, return_tensors="pt").pixel_values
     assert (normalise(ours, torch.device("cpu")) - ready).abs().max() < 1.1 / 255 / 0.26
@@ -102,6 +105,6 @@ def test_asked_tokens_are_counted_among_the_kept_ones():
     box = (x0 / scene.width, y0 / scene.height, x1 / scene.width, y1 / scene.height)
     text = set(tokens_touching(token_boxes(scene), thing.text_box).tolist())
     kept = keep_around(scene, [thing], 40, np.random.default_rng(0), lost=0.3)
-    found, nowhere = asked_tokens(scene, [box, (0.0, 0.0, 1.0, 1.0)], kept)
+    found, nowhere = asked_tokens(scene, [(box,), ()], kept)
     assert {kept[k] for k in found} == text & set(kept)
     assert nowhere == []

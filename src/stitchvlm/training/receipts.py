@@ -36,7 +36,7 @@ _SIZES = {
     "large": Size(vision_width=128, vision_layers=6, text_width=160, text_layers=24, text_mlp=1056, text_kv_heads=5),
 }
 _ONE_TILE = ("crops", "boards", "scenes", "real-crops")
-_ALL = ("documents", "real", "crops", "wide-scenes", "scenes")
+_ALL = ("documents", "documents", "real", "crops", "wide-scenes", "scenes")
 
 _FIND = {"after": 0.25, "begins": 0.1, "at": 0.2, "where": 0.25, "price": 0.15, "quantity": 0.05}
 _LOOK = {"after": 0.06, "begins": 0.05, "at": 0.07, "where": 0.06, "first": 0.01, "last": 0.01}
@@ -101,9 +101,9 @@ RECEIPTS = Recipe(
             _wide("wide", Budget(1_200, peak_rate=1e-3, decay_from=0.3), 0.3, tiles=18),
         ),
         "large": (
-            _wide("deep", Budget(1_500, peak_rate=9e-4, decay_from=0.3), 0.3, tiles=18, mlp=256),
-            _wide("again", Budget(800, peak_rate=7e-4, decay_from=0.1), 0.3, tiles=18, mlp=256),
-            _wide("broad", Budget(200, peak_rate=2e-4, decay_from=0.2), 0.4, tiles=18),
+            _wide("deep", Budget(1_500, peak_rate=9e-4, decay_from=0.3), 0.3, tiles=9, mlp=256),
+            _wide("again", Budget(800, peak_rate=7e-4, decay_from=0.1), 0.3, tiles=9, mlp=256),
+            _wide("broad", Budget(200, peak_rate=2e-4, decay_from=0.2), 0.4, tiles=9),
         ),
     },
     _SIZES,
