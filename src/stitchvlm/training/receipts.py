@@ -45,8 +45,16 @@ _HEAD = {"company": 0.08, "number": 0.03, "phone": 0.03, "registration": 0.01, "
 _SUMS = {"total": 0.12, "subtotal": 0.03, "tax": 0.03, "cash": 0.03, "change": 0.03, "rounding": 0.01, "discount": 0.01}
 _TIMES = {"date": 0.1, "time": 0.03, "due date": 0.01}
 _OTHERS = {
-    "title": 0.02, "sign": 0.02, "customer": 0.01, "barcode": 0.01, "service": 0.01, "tax_number": 0.01,
-    "value": 0.02, "largest": 0.01, "smallest": 0.01, "figures": 0.01,
+    "title": 0.02,
+    "sign": 0.02,
+    "customer": 0.01,
+    "barcode": 0.01,
+    "service": 0.01,
+    "tax_number": 0.01,
+    "value": 0.02,
+    "largest": 0.01,
+    "smallest": 0.01,
+    "figures": 0.01,
 }
 _READ = _LOOK | _GOODS | _HEAD | _SUMS | _TIMES | _OTHERS
 """Kinds of questions about documents; only those that a document allows are asked, so common ones come more often."""
