@@ -141,3 +141,43 @@ def test_decoding_with_and_without_graphs_is_compared_case_by_case(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SystemExit, match="needs? a CUDA device"):
         graph_decode.main()
+
+
+def test_receipts_are_judged_by_field_and_no_text_is_told():
+    from receipts import figures
+
+    def record(picture: str, kind: str, small: str, large: str, right: str, score: float) -> dict:
+        return {
+            "id": f"{picture}/{kind}",
+            "kind": kind,
+            "group": picture,
+            "answers": [right],
+            "answer": large,
+            "small_answer": small,
+            "large_answer": large,
+            "answered_by": "large",
+            "draft_complete": True,
+            "scores": {"exit": score},
+            "tokens": {"average_retention": 0.09, "kept": 20, "visual": 256},
+            "flops": {"total": 1e9},
+            "seconds": {"small_prefill": 1.0, "large_prefill": 2.0, "total": 3.0},
+            "spared_seconds": {},
+            "first_token": 0.1,
+            "live": None,
+            "score": 0.0,
+        }
+
+    told = figures(
+        [
+            record("a", "total", "RM 5.00", "5.00", "5.00", 0.9),
+            record("a", "company", "TIONG SDN BHD", "TIONG SDN BHB", "Tiong Sdn Bhd", 0.8),
+            record("b", "total", "7", "9.10", "9.10", 0.1),
+            record("b", "company", "ELSE", "ELSE", "Tiong Sdn Bhd", 0.2),
+            record("c", "total", "7", "9.10", "9.10", 0.1),
+        ]
+    )
+    assert told["fields"]["total"]["exact"]["mean"] == 1.0 and told["fields"]["total"]["n"] == 3
+    assert told["fields"]["company"]["exact"]["mean"] == 0.0
+    assert told["fields"]["company"]["anls"]["mean"] == pytest.approx((1 - 1 / 13) / 2)
+    assert told["exits"]["exact"]["exits"] == 0.4 and told["exits"]["exact"]["accuracy"] == pytest.approx(4 / 5)
+    assert told["seconds"] == 3.0 and "iong" not in str(told).casefold()

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from stitchvlm import Stitch
 from stitchvlm.families import load_vlm
 from stitchvlm.families.fingerprint import fingerprint
+from stitchvlm.sampling import Sampling
 from stitchvlm.training import train, worlds
 from stitchvlm.training.documents import Document, Line, Written
 from stitchvlm.training.documents.document import CHARACTERS
@@ -76,9 +77,9 @@ def spelled(document: Document) -> np.ndarray:
 def test_labels_of_a_page_set_by_hand():
     points = spelled(page({"aB 2": (28, 21, 12), "l": (28, 35, 12)}))
     text = "".join(" " if k == 0 else FOLDED[k - 1] for k in points[1, 7:20, 0])
-    assert text == "AABBB   222  "  # points lie 4 pixels apart, the first 2 pixels from the edge
-    assert points[1, 7:12, 1].tolist() == [2, 2, 3, 3, 3] and points[1, 15, 1] == 4
-    assert points[1, 7:12, 2].tolist() == [1, 2, 1, 1, 2]
+    assert text == "AAABB   22   "  # points lie 4 pixels apart, the first 2 pixels from the edge
+    assert points[1, 7:12, 1].tolist() == [2, 2, 2, 3, 3] and points[1, 15, 1] == 4
+    assert points[1, 7:12, 2].tolist() == [1, 2, 2, 1, 2]
     assert FOLDED[points[2, 7, 0] - 1] == "L" and points[2, 7, 1] == 4  # the line below owns the next half of the token
     assert not points[3:].any() and not points[0].any()
 
@@ -273,7 +274,7 @@ def test_a_run_in_miniature(tmp_path, monkeypatch, fonts, real_folder, speaker, 
     assert train("tiny", out, fonts=fonts, workers=1, device="cpu", receipts=real_folder)
     assert '"check": "windows"' in capsys.readouterr().out
     vlm = Stitch.from_pretrained(small=str(out / "pair/small"), large=str(out / "pair/large"), device="cpu")
-    answer = vlm("What is the total?", image=Image.new("L", (400, 800), 255), max_new_tokens=4)
+    answer = vlm("What is the total?", image=Image.new("L", (400, 800), 255), sampling=Sampling(4))
     assert isinstance(answer.text, str) and answer.trace.n_visual == 3 * 256
 
     pipeline = Pipeline("small", with_receipts(RECIPES["tiny"], real_folder), out / "data", tmp_path / "next", 7, CPU)

@@ -19,13 +19,13 @@ _SQUARE = Style(small=True, sizes=((200, 200), (224, 224), (256, 256), (320, 320
 _WIDE_TILES = (1, 3, 4, 5, 6, 7, 8, 9)
 
 _PICTURES = {
-    "crops": Pictures(Papers(TILLS, SIDES), 10_000, 1, TILES),
+    "crops": Pictures(Papers(TILLS, SIDES, grey=True), 10_000, 1, TILES),
     "boards": Pictures(Papers(BOARDS, SIDES), 1_000, 1, TILES),
-    "scenes": Pictures(_SQUARE, 3_000, 1, TILES),
-    "documents": Pictures(Papers(TILLS + BOARDS), 1_500, 1, TILES),
+    "scenes": Pictures(_SQUARE, 2_500, 1, TILES),
+    "documents": Pictures(Papers(TILLS + BOARDS, grey=True), 1_500, 1, TILES),
     "wide-scenes": Pictures(Style(), 200, 1, TILES),
     "real-crops": Pictures(Receipts(sides=SIDES), 1_500, 1, TILES),
-    "real": Pictures(Receipts(), 750, 1, TILES),
+    "real": Pictures(Receipts(), 700, 1, TILES),
     "crops-check": Pictures(Papers(TILLS, SIDES), 250, 2, TILES),
     "scenes-check": Pictures(_SQUARE, 100, 2, TILES),
     "documents-check": Pictures(Papers(TILLS + BOARDS), 50, 2, TILES),

@@ -106,10 +106,11 @@ DOCUMENTS = World(Document.from_json, _ask_document, _about_known_places, aside=
 
 @dataclass(frozen=True)
 class Papers:
-    """Drawn documents. With `sides` they are square parts whose sides in pixels lie between these two."""
+    """Drawn documents. With `sides` they are square parts whose sides in pixels lie between these two; `grey` ones have no colour."""
 
     kinds: tuple[str, ...]
     sides: tuple[int, int] | None = None
+    grey: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def _draw_paper(shown: Papers, seed: str, fonts: tuple[str, ...]) -> Drawn:
         else:
             picture, document = draw_crop(own, kind, fonts, rng.randint(*shown.sides))
         if len(document.lines) >= _FEWEST_LINES or kind == "sign":
-            return picture, in_capitals(document), None
+            return picture.convert("L") if shown.grey else picture, in_capitals(document), None
 
 
 @lru_cache(maxsize=4)

@@ -14,7 +14,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "date": _each(
         "What is the date?|What is the date on it?|When was this issued?|Which date is printed?|date?|"
         "On what day was this printed?|Give the date.|What date does it show?|What day was the purchase?|"
-        "Read the date."
+        "Read the date.|What is the date on the receipt?"
     ),
     "time": _each(
         "What time is printed?|At what time was this?|What is the time?|Give the time of day.|Read the time.|time?|"
@@ -23,7 +23,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "company": _each(
         "Which company issued this?|What is the name of the company?|Who is it from?|What is the shop called?|"
         "Name the company.|Which business is named at the top?|Who issued it?|What company is this from?|company?|"
-        "Read the name of the seller.|From which shop is it?"
+        "Read the name of the seller.|From which shop is it?|Which company issued the receipt?"
     ),
     "tax": _each(
         "How much is the tax?|What is the tax amount?|How much tax is in it?|Give the amount of tax.|tax amount?|"
