@@ -241,7 +241,8 @@ def real_folder(tmp_path, monkeypatch) -> Path:
 
 def tiny_receipts() -> Recipe:
     """Every kind of stage that the recipe has, a step or two each, on pictures of one tile."""
-    one_tile = Lesson(("crops", "scenes", "real"), pictures=2, questions=3, document_shares={"at": 1.0, "total": 1.0})
+    shares = {"at": 1.0, "total": 1.0}
+    one_tile = Lesson(("crops", "scenes", "real"), pictures=2, questions=3, most_things=(9, 9), document_shares=shares)
     wide = replace(one_tile, sets=("documents", "real"), tiles=tuple(range(1, 10)), dropped_share=0.5, most_tiles=9)
     sets, checks = ("crops", "documents", "scenes"), ("crops-check",)
     small = (

@@ -2,6 +2,7 @@
 
 import random
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,9 +134,13 @@ class Pipeline:
         return run_stage(stage.name, self.model, loss_at, stage.budget, checkpoint, self.log, deadline)
 
     @torch.no_grad()
+    def _known(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of the sets that this run has."""
+        return tuple(name for name in names if name in self.sets)
+
     def _views(self, names: tuple[str, ...], window: int | None = None) -> Views:
-        """Of those sets that this run has."""
-        sets = [self.sets[name] for name in names if name in self.sets]
+        """Of those of the sets that this run has."""
+        sets = [self.sets[name] for name in self._known(names)]
         return Views(sets, self.recipe.labels.characters, window)
 
     @torch.no_grad()
@@ -159,10 +164,11 @@ class Pipeline:
         return dense_loss(logits, told, self.recipe.labels, corners)
 
     def _tower_loss(self, reader: DenseReader, stage: Stage) -> LossAt:
-        train, check = self._views(stage.sets, stage.window), self._views(stage.checks, stage.window)
+        train = self._views(stage.sets, stage.window)
+        check = self._views(stage.checks, stage.window) if self._known(stage.checks) else None
 
         def loss_at(step: int, _: float) -> tuple[torch.Tensor, dict[str, float]]:
-            if step % CHECK_EVERY == CHECK_EVERY - 1:
+            if check and step % CHECK_EVERY == CHECK_EVERY - 1:
                 self.log(check=stage.name, step=step, **self._check_tower(reader, check))
             rng = random.Random(f"{self.seed}-{stage.name}-{step}")
             return self._read(reader, train.draw(rng, stage.tiles_a_step), rng)
@@ -181,8 +187,9 @@ class Pipeline:
 
     def _language_loss(self, stage: Stage, lesson: Lesson) -> LossAt:
         trainer = LanguageTrainer(self.model, self.packer, self.sets, lesson, f"{self.seed}-{self.which}-{stage.name}")
+        names = self._known(f"{name}-check" for name in lesson.sets)
         plain = Lesson(
-            sets=tuple(f"{name}-check" for name in lesson.sets),
+            sets=names,
             tiles=lesson.tiles,
             pictures=16,
             questions=6,
@@ -192,10 +199,10 @@ class Pipeline:
             document_shares=lesson.document_shares,
             most_tiles=lesson.most_tiles,
         )
-        check = LanguageTrainer(self.model, self.packer, self.sets, plain, "check")
+        check = LanguageTrainer(self.model, self.packer, self.sets, plain, "check") if names else None
 
         def loss_at(step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
-            if step % CHECK_EVERY == CHECK_EVERY - 1:
+            if check and step % CHECK_EVERY == CHECK_EVERY - 1:
                 self.log(check=stage.name, step=step, **check.figures(8))
             return trainer.loss_at(step, progress)
 
