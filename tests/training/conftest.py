@@ -19,7 +19,7 @@ from stitchvlm.training.loop import Budget, Deadline
 from stitchvlm.training.pipeline import Pipeline
 from stitchvlm.training.recipe import Pictures, Recipe, Stage
 from stitchvlm.training.recipes import READ, RECIPES
-from stitchvlm.training.tokenizer import SPECIAL, train_tokenizer
+from stitchvlm.training.tokenizer import DOCUMENT_SPEECH, SPECIAL, special_tokens, train_tokenizer
 
 TINY = Size(vision_width=32, vision_layers=1, text_width=64, text_layers=3, text_mlp=64, text_kv_heads=1)
 GROWN = replace(TINY, text_layers=4, text_mlp=96)
@@ -42,6 +42,20 @@ def tiny_model(tokenizer, tokens):
     model = KINDS["internvl"].build(TINY, tokens, len(tokenizer), seed=3).eval()
     torch.nn.init.normal_(model.lm_head.weight, std=0.2)
     return model
+
+
+@pytest.fixture(scope="session")
+def speaker():
+    """The tokenizer of the recipe that reads documents."""
+    return train_tokenizer(KINDS["internvl_448"].picture_tokens, DOCUMENT_SPEECH)
+
+
+@pytest.fixture(scope="session")
+def build_large_tiles(speaker):
+    """Builds a model of some size for tiles of 448 pixels."""
+    kind = KINDS["internvl_448"]
+    tokens = {token: speaker.convert_tokens_to_ids(token) for token in special_tokens(kind.picture_tokens)}
+    return lambda size: kind.build(size, tokens, len(speaker), seed=3)
 
 
 def budget(steps: int) -> Budget:

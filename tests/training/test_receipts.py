@@ -1,4 +1,4 @@
-"""The recipe that reads documents: labels, windows, tokens, sizes, files, and a whole run in miniature."""
+"""The recipe that reads documents: sizes, files, real receipts, and a whole run in miniature."""
 
 import json
 import random
@@ -16,23 +16,17 @@ from stitchvlm.families import load_vlm
 from stitchvlm.families.fingerprint import fingerprint
 from stitchvlm.sampling import Sampling
 from stitchvlm.training import train, worlds
-from stitchvlm.training.documents import Document, Line, Written
-from stitchvlm.training.documents.document import CHARACTERS
+from stitchvlm.training.documents import Document
 from stitchvlm.training.grid import Tiles
-from stitchvlm.training.internvl import window_positions
 from stitchvlm.training.kinds import KINDS
-from stitchvlm.training.labels import IGNORE
 from stitchvlm.training.language import FeatureBank, LanguageTrainer, Lesson
 from stitchvlm.training.pipeline import Pipeline
 from stitchvlm.training.recipe import Pictures, Recipe, Stage, with_receipts
 from stitchvlm.training.recipes import RECIPES
-from stitchvlm.training.regions import token_boxes, tokens_touching
 from stitchvlm.training.saved import save_model
-from stitchvlm.training.scene import Glyph
-from stitchvlm.training.spelling import COLUMN, FOLDED, HEADS, SPELLED_LABELS, TEXTS, kind_of_text, spelled_labels
-from stitchvlm.training.tokenizer import DOCUMENT_SPEECH, special_tokens, train_tokenizer
-from stitchvlm.training.tower import DenseReader, Views, place_loss
-from stitchvlm.training.worlds import DOCUMENTS, Papers, Receipts
+from stitchvlm.training.spelling import HEADS, SPELLED_LABELS
+from stitchvlm.training.tower import DenseReader, Views
+from stitchvlm.training.worlds import Papers, Receipts
 
 CPU = torch.device("cpu")
 KIND = KINDS["internvl_448"]
@@ -40,154 +34,15 @@ TILES = Tiles(448, 14, 1, 8)
 RECEIPTS = RECIPES["receipts"]
 
 
-@pytest.fixture(scope="module")
-def speaker():
-    return train_tokenizer(KIND.picture_tokens, DOCUMENT_SPEECH)
-
-
-def built(size, tokenizer):
-    tokens = {token: tokenizer.convert_tokens_to_ids(token) for token in special_tokens(KIND.picture_tokens)}
-    return KIND.build(size, tokens, len(tokenizer), seed=3)
-
-
-# Labels
-
-
-def page(lines: dict[str, tuple[float, float, float]], width: int = 448, **more) -> Document:
-    """A square page; `lines` have the left edge, the middle and the height of their characters, which are 10 pixels wide."""
-    made = []
-    for row, (text, (x, y, height)) in enumerate(lines.items()):
-        glyphs = [
-            Glyph(char, x + 10 * k + 5, y, 10, height, k == 0 or text[k - 1] == " ", text[k + 1 : k + 2] in ("", " "))
-            for k, char in enumerate(text)
-            if char != " "
-        ]
-        made.append(Line(text, (x, y - height / 2, x + 10 * len(text), y + height / 2), row, tuple(glyphs)))
-    return Document("crop", width, width, tuple(made), **more)
-
-
-def spelled(document: Document) -> np.ndarray:
-    """`[bands, points, 3]`: the class of character, border and side at every point of a page of one tile."""
-    (label,) = spelled_labels(document, None, TILES)
-    columns = [COLUMN[f"{name}00"] for name in ("char", "border", "side")]
-    points = np.stack([label[:, first : first + 14].reshape(16, 16, 2, 7) for first in columns], -1)
-    return points.transpose(0, 2, 1, 3, 4).reshape(32, 112, 3)
-
-
-def test_labels_of_a_page_set_by_hand():
-    points = spelled(page({"aB 2": (28, 21, 12), "l": (28, 35, 12)}))
-    text = "".join(" " if k == 0 else FOLDED[k - 1] for k in points[1, 7:20, 0])
-    assert text == "AAABB   22   "  # points lie 4 pixels apart, the first 2 pixels from the edge
-    assert points[1, 7:12, 1].tolist() == [2, 2, 2, 3, 3] and points[1, 15, 1] == 4
-    assert points[1, 7:12, 2].tolist() == [1, 2, 2, 1, 2]
-    assert FOLDED[points[2, 7, 0] - 1] == "L" and points[2, 7, 1] == 4  # the line below owns the next half of the token
-    assert not points[3:].any() and not points[0].any()
-
-
-def test_a_half_belongs_to_the_line_that_fills_most_of_it():
-    points = spelled(page({"A": (28, 20, 12), "B": (28, 30, 12)}))
-    assert [FOLDED[points[band, 8, 0] - 1] for band in (1, 2)] == ["A", "B"]
-
-
-def test_what_cannot_be_read_is_not_asked_for():
-    small, tiny = page({"AB": (28, 21, 12)}, width=448), page({"AB": (28, 21, 12)}, width=900)
-    assert (spelled(small)[1, 7:12] > 0).all()
-    views = spelled_labels(tiny, None, TILES)
-    assert len(views) == 5 and (views[0] > 0).any()
-    thumbnail = views[-1][:, COLUMN["char00"] :]
-    assert set(np.unique(thumbnail)) == {0, IGNORE}
-    guessed = page({"AB": (28, 21, 12)}, estimated=True)
-    assert (spelled_labels(guessed, None, TILES) == IGNORE).all()
-
-
-@pytest.mark.parametrize(
-    ("text", "kind"),
-    [
-        ("TOTAL", "words"),
-        ("RM 12.50", "amount"),
-        ("1,204.00", "amount"),
-        ("19-03-2018", "date"),
-        ("12 March 2021", "date"),
-        ("012-345 678", "number"),
-        ("Tel 3", "words"),
-    ],
-)
-def test_kinds_of_text(text, kind):
-    assert TEXTS[kind_of_text(text) - 1] == kind
-
-
-# Windows
-
-
-def test_positions_of_a_window_are_those_of_its_part_of_the_tile(speaker):
-    model = built(TINY, speaker)
-    table = model.model.vision_tower.embeddings.position_embeddings[0]
-    grid = table[1:].reshape(32, 32, -1)
-    found = window_positions(model, torch.tensor([[0, 0], [3, 5]]), 8)
-    assert torch.equal(found[:, 0], table[:1].expand(2, -1))
-    for window, (row, column) in zip(found, ((0, 0), (6, 10)), strict=True):
-        assert torch.equal(window[1:].reshape(16, 16, -1), grid[row : row + 16, column : column + 16])
-
-
-@torch.no_grad()
-def test_a_window_of_the_whole_tile_is_the_tile(speaker):
-    model = built(TINY, speaker).eval()
-    pixels = torch.randn(1, 3, 448, 448, generator=torch.Generator().manual_seed(0))
-    whole = KIND.features(model, pixels)
-    assert whole.shape == (1, 256, TINY.text_width)
-    assert torch.allclose(KIND.features(model, pixels, torch.zeros(1, 2, dtype=torch.long)), whole, atol=1e-5)
-
-
-def test_tokens_of_a_window_know_their_place_in_the_tile():
-    rows, columns = torch.full((1, 4, 16), -20.0), torch.full((1, 4, 16), -20.0)
-    for token, (row, column) in enumerate(((3, 5), (3, 6), (4, 5), (4, 6))):
-        rows[0, token, row] = columns[0, token, column] = 20.0
-    loss, known = place_loss(rows, columns, torch.tensor([[3, 5]]))
-    assert loss < 1e-6 and known == 1.0
-    assert place_loss(rows, columns)[1] == 0.0
-
-
-# Tokens and truths
-
-
-def test_every_character_of_documents_is_one_token(speaker):
-    assert len(speaker) == DOCUMENT_SPEECH.vocabulary
-    for char in set(CHARACTERS.upper()):
-        assert len(speaker(char, add_special_tokens=False).input_ids) == 1, char
-    assert len(speaker("TOTAL 9.10", add_special_tokens=False).input_ids) == 10
-    for text in ("What is the total amount?", "RESTORAN [12, 3, 456, 1000] £5"):
-        assert speaker.decode(speaker(text).input_ids) == text
-
-
-def test_documents_are_asked_and_answered_in_capitals():
-    total = Written("Rm 5.00", ((1.0, 2.0, 3.0, 4.0),))
-    folded = worlds.in_capitals(page({"Nasi Lemak": (20, 20, 12)}, fields={"total": total, "label:Town": total}))
-    assert [line.text for line in folded.lines] == ["NASI LEMAK"]
-    assert folded.fields == {"total": replace(total, text="RM 5.00"), "label:TOWN": replace(total, text="RM 5.00")}
-
-
-def test_what_is_kept_holds_what_is_asked_for():
-    document = page({"TOTAL": (100, 100, 12), "5.00": (300, 101, 12)}, fields={})
-    box = (300.0, 95.0, 340.0, 107.0)
-    fractions = tuple(edge / 448 for edge in box)
-    asked = [worlds.document_questions.Question("total", "?", "5.00", (fractions,))]
-    together, (spot,) = DOCUMENTS.together(asked, document)
-    assert together == asked and np.allclose(spot.text_box, box)
-    row = tokens_touching(token_boxes(document, TILES), document.lines[0].box)
-    assert set(row) <= set(tokens_touching(token_boxes(document, TILES), spot.box))
-    nowhere = [worlds.document_questions.Question("count", "?", "2", ())]
-    assert DOCUMENTS.together(nowhere, document) == ([], [])
-
-
 # Sizes and files
 
 
 @pytest.fixture(scope="module")
-def full_size(speaker, tmp_path_factory) -> dict[str, tuple[int, Path]]:
+def full_size(speaker, build_large_tiles, tmp_path_factory) -> dict[str, tuple[int, Path]]:
     """Each model's number of parameters and where it was saved."""
     found = {}
     for which, size in RECEIPTS.sizes.items():
-        model, folder = built(size, speaker), tmp_path_factory.mktemp(which)
+        model, folder = build_large_tiles(size), tmp_path_factory.mktemp(which)
         save_model(model, folder)
         KIND.save_processor(speaker, folder)
         found[which] = sum(weight.numel() for weight in model.parameters()), folder
@@ -203,8 +58,8 @@ def test_the_pair_is_as_large_as_it_may_be(full_size):
     assert sum(path.stat().st_size for path in files) <= 40_000_000
 
 
-def test_a_model_in_several_files_loads_and_all_of_them_mark_it(speaker, tmp_path):
-    model = built(GROWN, speaker)
+def test_a_model_in_several_files_loads_and_all_of_them_mark_it(speaker, build_large_tiles, tmp_path):
+    model = build_large_tiles(GROWN)
     save_model(model, tmp_path, largest_file=200_000)
     KIND.save_processor(speaker, tmp_path)
     files = sorted(tmp_path.glob("*.safetensors"))
@@ -268,7 +123,7 @@ def fonts(tmp_path) -> Path:
     return tmp_path / "fonts"
 
 
-def test_a_run_in_miniature(tmp_path, monkeypatch, fonts, real_folder, speaker, capsys):
+def test_a_run_in_miniature(tmp_path, monkeypatch, fonts, real_folder, capsys):
     monkeypatch.setitem(RECIPES, "tiny", tiny_receipts())
     monkeypatch.setattr("stitchvlm.training.pipeline.CHECK_EVERY", 2)
     out = tmp_path / "out"

@@ -106,7 +106,7 @@ DOCUMENTS = World(Document.from_json, _ask_document, _about_known_places, aside=
 
 @dataclass(frozen=True)
 class Papers:
-    """Drawn documents. With `sides` they are square parts whose sides in pixels lie between these two; `grey` ones have no colour."""
+    """Drawn documents, without colour if `grey`. With `sides` they are square parts whose sides in pixels lie between these two."""
 
     kinds: tuple[str, ...]
     sides: tuple[int, int] | None = None
