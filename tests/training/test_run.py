@@ -192,12 +192,16 @@ def test_the_module_ends_with_a_code_and_one_sentence(tiny_world, tmp_path, no_f
     assert line.startswith("training: ") and "is no folder of fonts" in line
 
 
-def test_scale_and_pace_multiply_batches_and_budgets():
-    before, after = RECIPES["scenes"], adapt(RECIPES["scenes"], scale=4, pace=0.5)
+@pytest.mark.parametrize("name", ["scenes", "receipts"])
+def test_scale_and_pace_multiply_batches_and_budgets(name):
+    before, after = RECIPES[name], adapt(RECIPES[name], scale=4, pace=0.5)
     for which, stages in before.stages.items():
         for old, new in zip(stages, after.stages[which], strict=True):
             assert new.tiles_a_step == 4 * old.tiles_a_step
-            assert new.budget.minutes == old.budget.minutes / 2
+            assert (new.budget.minutes or new.budget.steps) == (old.budget.minutes or old.budget.steps) / 2
+            assert (new.lesson and new.lesson.most_tiles) == (
+                old.lesson and old.lesson.most_tiles and 4 * old.lesson.most_tiles
+            )
             assert (new.lesson and new.lesson.pictures) == (old.lesson and 4 * old.lesson.pictures)
 
 

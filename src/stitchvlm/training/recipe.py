@@ -70,7 +70,10 @@ def adapt(recipe: Recipe, scale: int = 1, pace: float = 1.0) -> Recipe:
     def adapted(stage: Stage) -> Stage:
         minutes, steps = (length and pace * length for length in (stage.budget.minutes, stage.budget.steps))
         budget = replace(stage.budget, minutes=minutes, steps=steps and math.ceil(steps))
-        lesson = stage.lesson and replace(stage.lesson, pictures=scale * stage.lesson.pictures)
+        lesson = stage.lesson
+        if lesson is not None:
+            most = lesson.most_tiles and scale * lesson.most_tiles
+            lesson = replace(lesson, pictures=scale * lesson.pictures, most_tiles=most)
         return replace(stage, budget=budget, lesson=lesson, tiles_a_step=scale * stage.tiles_a_step)
 
     if scale < 1 or not 0 < pace < math.inf:
