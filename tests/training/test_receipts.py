@@ -185,6 +185,8 @@ def test_training_goes_on_without_real_receipts(tmp_path, monkeypatch, fonts, ca
     assert "real" not in with_receipts(RECIPES["tiny"], None).pictures
     with pytest.raises(ValueError, match="this recipe shows no receipts: leave the folder of receipts out"):
         train("scenes", tmp_path / "out", receipts=tmp_path)
+    with pytest.raises(ValueError, match="has no train.jsonl: name a folder of receipts, or none$"):
+        train("tiny", tmp_path / "out", receipts=tmp_path)
 
 
 def test_real_receipts_that_are_held_out_are_never_learnt_from(real_folder):

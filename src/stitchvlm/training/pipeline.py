@@ -21,7 +21,7 @@ from .recipe import Recipe, Stage
 from .recipes import SETTLED
 from .saved import load_saved, save_model
 from .tokenizer import special_tokens, train_tokenizer
-from .tower import DenseReader, Shown, Views, dense_loss, normalise, vary_light
+from .tower import DenseReader, ViewBatch, Views, dense_loss, normalise, vary_light
 from .worlds import world_of
 
 CHECK_EVERY, CHECK_BATCHES = 200, 8
@@ -153,7 +153,7 @@ class Pipeline:
         last.bias.mul_(EMBEDDING_SCALE / size)
 
     def _read(
-        self, reader: DenseReader, shown: Shown, rng: random.Random | None = None
+        self, reader: DenseReader, shown: ViewBatch, rng: random.Random | None = None
     ) -> tuple[torch.Tensor, dict[str, float]]:
         """Loss and figures of views, in another light where there is an `rng`."""
         pixels = normalise(shown.views, self.device)

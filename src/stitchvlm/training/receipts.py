@@ -81,13 +81,15 @@ def _one_tile(name: str, steps: int, scenes: dict[str, float], documents: dict[s
     return Stage(name, Budget(steps, peak_rate=1e-3, decay_from=1.0), lesson)
 
 
-def _wide(name: str, budget: Budget, dropped: float, tiles: int, mlp: int | None = None) -> Stage:
+def _wide(
+    name: str, budget: Budget, dropped: float, tiles: int = 9, questions: int = 8, mlp: int | None = None
+) -> Stage:
     """Pictures of all sizes, so many that all together have at most `tiles`; in a share of batches most of them is missing."""
     lesson = Lesson(
         sets=_ALL,
         tiles=_WIDE_TILES,
         pictures=12,
-        questions=16,
+        questions=questions,
         first_shares=_SCENES_READ,
         last_shares=_SCENES_READ,
         most_things=(6, 6),
@@ -106,12 +108,12 @@ RECEIPTS = Recipe(
             _tower("tiles", 1_200, ("crops", "documents", "boards", "scenes"), ("documents-check", "scenes-check")),
             _one_tile("find", 1_500, _SCENES_FIND, _FIND),
             _one_tile("read", 2_000, _SCENES_READ, _READ),
-            _wide("wide", Budget(1_200, peak_rate=1e-3, decay_from=0.3), 0.3, tiles=18),
+            _wide("wide", Budget(1_200, peak_rate=1e-3, decay_from=0.3), 0.3, tiles=18, questions=16),
         ),
         "large": (
-            _wide("deep", Budget(1_500, peak_rate=9e-4, decay_from=0.3), 0.3, tiles=9, mlp=256),
-            _wide("again", Budget(800, peak_rate=7e-4, decay_from=0.1), 0.3, tiles=9, mlp=256),
-            _wide("broad", Budget(200, peak_rate=2e-4, decay_from=0.2), 0.4, tiles=9),
+            _wide("deep", Budget(1_500, peak_rate=9e-4, decay_from=0.3), 0.3, mlp=256),
+            _wide("again", Budget(800, peak_rate=7e-4, decay_from=0.1), 0.3, mlp=256),
+            _wide("broad", Budget(200, peak_rate=2e-4, decay_from=0.2), 0.4),
         ),
     },
     _SIZES,

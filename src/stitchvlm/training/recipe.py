@@ -85,11 +85,13 @@ def with_receipts(recipe: Recipe, folder: str | Path | None) -> Recipe:
     """The recipe with real receipts from that folder; without a folder, without the sets that show them.
 
     Raises:
-        ValueError: if a folder is named and the recipe has no use for it.
+        ValueError: if a folder is named that is none of receipts, or the recipe has no use for it.
     """
     real = {name for name, pictures in recipe.pictures.items() if isinstance(pictures.style, Receipts)}
     if folder is not None and not real:
         raise ValueError("this recipe shows no receipts: leave the folder of receipts out, or choose another recipe")
+    if folder is not None and not (Path(folder) / "train.jsonl").is_file():
+        raise ValueError(f"{folder} has no train.jsonl: name a folder of receipts, or none")
     pictures = {
         name: replace(own, style=replace(own.style, folder=str(folder))) if isinstance(own.style, Receipts) else own
         for name, own in recipe.pictures.items()

@@ -97,7 +97,7 @@ def dense_loss(
     return total, figures | {name: (good / all.clamp(min=1)).item() for name, (good, all) in right.items()}
 
 
-class Shown(NamedTuple):
+class ViewBatch(NamedTuple):
     """Views of equal shape, what their labels tell, and where they begin in their tiles if they are windows."""
 
     views: np.ndarray
@@ -124,7 +124,7 @@ class Views:
                 weights[shape] += len(group) / len(pictures)
         self._shapes, self._weights = list(weights), list(weights.values())
 
-    def draw(self, rng: random.Random, tiles: int, tries: int = 3) -> Shown:
+    def draw(self, rng: random.Random, tiles: int, tries: int = 3) -> ViewBatch:
         """As many views as have the tokens of that many tiles of the embedded pair; each the one with most text of `tries`."""
         shape = rng.choices(self._shapes, self._weights)[0] if len(self._shapes) > 1 else self._shapes[0]
         groups, side = self._groups[shape], self._window
@@ -144,7 +144,7 @@ class Views:
             told = self._part(pictures.labels(index)[view].reshape(*shape, -1), corner, 1)
             labels.append(told.reshape(-1, told.shape[-1]))
             corners.append(corner)
-        return Shown(np.stack(in_colour(views)), np.stack(labels), np.array(corners) if side else None)
+        return ViewBatch(np.stack(in_colour(views)), np.stack(labels), np.array(corners) if side else None)
 
     def _part(self, view: np.ndarray, corner: tuple[int, ...], cell: int) -> np.ndarray:
         """The window of `view[rows * cell, columns * cell, ...]` that begins at the corner, or all of it."""
