@@ -15,7 +15,7 @@ from stitchvlm import Stitch
 from stitchvlm.families import load_vlm
 from stitchvlm.families.fingerprint import fingerprint
 from stitchvlm.sampling import Sampling
-from stitchvlm.training import train, worlds
+from stitchvlm.training import pipeline, train, worlds
 from stitchvlm.training.documents import Document
 from stitchvlm.training.grid import Tiles
 from stitchvlm.training.kinds import KINDS
@@ -103,8 +103,8 @@ def tiny_receipts() -> Recipe:
     small = (
         Stage("windows", budget(2), tiles_a_step=4, sets=sets, checks=checks, window=4),
         Stage("tiles", budget(1), tiles_a_step=4, sets=sets, checks=checks),
-        Stage("find", budget(2), one_tile),
-        Stage("wide", budget(2), wide),
+        Stage("find", budget(1), one_tile),
+        Stage("wide", budget(1), wide),
     )
     scenes = RECEIPTS.pictures["scenes"].style
     shown = {"crops": Papers(("receipt",), (330, 340)), "documents": Papers(("slip",)), "scenes": scenes}
@@ -123,9 +123,11 @@ def fonts(tmp_path) -> Path:
     return tmp_path / "fonts"
 
 
-def test_a_run_in_miniature(tmp_path, monkeypatch, fonts, real_folder, capsys):
+def test_a_run_in_miniature(tmp_path, monkeypatch, fonts, real_folder, speaker, capsys):
     monkeypatch.setitem(RECIPES, "tiny", tiny_receipts())
-    monkeypatch.setattr("stitchvlm.training.pipeline.CHECK_EVERY", 2)
+    monkeypatch.setattr(pipeline, "CHECK_EVERY", 2)
+    monkeypatch.setattr(pipeline, "CHECK_BATCHES", 1)
+    monkeypatch.setattr(pipeline, "train_tokenizer", lambda *_: speaker)
     out = tmp_path / "out"
     assert train("tiny", out, fonts=fonts, workers=1, device="cpu", receipts=real_folder)
     assert '"check": "windows"' in capsys.readouterr().out
@@ -133,17 +135,17 @@ def test_a_run_in_miniature(tmp_path, monkeypatch, fonts, real_folder, capsys):
     answer = vlm("What is the total?", image=Image.new("L", (400, 800), 255), sampling=Sampling(4))
     assert isinstance(answer.text, str) and answer.trace.n_visual == 3 * 256
 
-    pipeline = Pipeline("small", with_receipts(RECIPES["tiny"], real_folder), out / "data", tmp_path / "next", 7, CPU)
-    crops, documents = pipeline.sets["crops"], pipeline.sets["documents"]
+    made = Pipeline("small", with_receipts(RECIPES["tiny"], real_folder), out / "data", tmp_path / "next", 7, CPU)
+    crops, documents = made.sets["crops"], made.sets["documents"]
     assert crops.tiles(1).shape == (1, 448, 448, 1) and crops.labels(1).shape == (1, 256, len(HEADS))
     assert isinstance(documents.truth(1), Document) and documents.truth(1).to_json() != documents.truth(0).to_json()
-    check_windows(pipeline)
-    check_the_bank(pipeline)
+    check_windows(made)
+    check_the_bank(made)
 
 
-def check_windows(pipeline: Pipeline) -> None:
+def check_windows(made: Pipeline) -> None:
     """Windows are parts of tiles and of their labels, at the corner that they tell; grey and coloured ones stand together."""
-    crops = pipeline.sets["crops"]
+    crops = made.sets["crops"]
     views, labels, corners = Views([crops], SPELLED_LABELS.characters, 4).draw(random.Random(0), 2, tries=1)
     assert views.shape == (8, 112, 112, 1) and labels.shape == (8, 16, len(HEADS))
     row, column = corners[0]
@@ -154,9 +156,9 @@ def check_windows(pipeline: Pipeline) -> None:
         k for k in range(2) if np.array_equal(parts[k], views[0]) and np.array_equal(told[k].reshape(16, -1), labels[0])
     ][:1]
     assert k in (0, 1)
-    mixed = Views([crops, pipeline.sets["scenes"]], SPELLED_LABELS.characters, 4).draw(random.Random(0), 2)
+    mixed = Views([crops, made.sets["scenes"]], SPELLED_LABELS.characters, 4).draw(random.Random(0), 2)
     assert mixed.views.shape == (8, 112, 112, 3)
-    reader = DenseReader(pipeline.model, SPELLED_LABELS)
+    reader = DenseReader(made.model, SPELLED_LABELS)
     assert [
         logits.shape[-1] for logits in reader(torch.zeros(1, 3, 112, 112), torch.zeros(1, 2, dtype=torch.long))
     ] == [
@@ -165,14 +167,14 @@ def check_windows(pipeline: Pipeline) -> None:
     ]
 
 
-def check_the_bank(pipeline: Pipeline) -> None:
+def check_the_bank(made: Pipeline) -> None:
     """A bank without room gives the same features, and a lesson of few tiles takes few pictures."""
-    chosen = [(pipeline.sets["crops"], k) for k in (0, 1, 0)]
-    bank, poor = FeatureBank(pipeline.model, CPU), FeatureBank(pipeline.model, CPU, most_bytes=0)
+    chosen = [(made.sets["crops"], k) for k in (0, 1, 0)]
+    bank, poor = FeatureBank(made.model, CPU), FeatureBank(made.model, CPU, most_bytes=0)
     assert torch.equal(bank.features(chosen), poor.features(chosen))
     assert len(bank._kept) == 2 and not poor._kept
     lesson = Lesson(("documents",), tuple(range(1, 10)), pictures=5, document_shares={"at": 1.0}, most_tiles=1)
-    trainer = LanguageTrainer(pipeline.model, pipeline.packer, pipeline.sets, lesson, "seed")
+    trainer = LanguageTrainer(made.model, made.packer, made.sets, lesson, "seed")
     exercise = trainer.exercise(0, 0.5)
     assert len(exercise.rows) == 1 and all(question.boxes for question in exercise.asked[0])
     assert exercise.grounding() is not None

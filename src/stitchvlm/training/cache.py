@@ -40,7 +40,8 @@ def render_shard(
     done = _index_of(folder, name, first)
     if done.exists():
         return
-    tiles, told, entries, aside = [], [], [], []
+    tiles, told, entries = [], [], []
+    aside: list[bytes] = []
     for number in range(first, first + (count or SHARD_PICTURES)):
         picture, truth, owner = draw(style, f"{seed}/{name}", number, fonts)
         view = cut.views(truth.width, truth.height)[0]

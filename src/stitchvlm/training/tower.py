@@ -83,7 +83,8 @@ def dense_loss(
     columns, places = logits[: len(labels.heads)], logits[len(labels.heads) :]
     total, figures = torch.zeros((), device=told.device), {}
     if places:
-        total, figures["place"] = place_loss(*places, corners)
+        rows, own_columns = places
+        total, figures["place"] = place_loss(rows, own_columns, corners)
     right: dict[str, torch.Tensor] = defaultdict(lambda: torch.zeros(2, dtype=torch.float64, device=told.device))
     for column, (name, scores) in enumerate(zip(labels.heads, columns, strict=True)):
         target = told[..., column].long()

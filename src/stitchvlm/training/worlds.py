@@ -16,7 +16,7 @@ from . import questions
 from .documents import Document, draw_crop, draw_document
 from .documents import questions as document_questions
 from .documents.augment import augment, cut_square
-from .documents.document import Item, Line, Written
+from .documents.document import Line, Written
 from .documents.form import LABEL
 from .documents.real import RealReceipt, read_receipts
 from .generator import Style, draw_scene
@@ -188,11 +188,7 @@ def in_capitals(document: Document) -> Document:
 
     lines = tuple(Line(line.text.upper(), line.box, line.row, line.glyphs) for line in document.lines)
     items = tuple(
-        Item(
-            *(capital(part) for part in (item.name, item.quantity, item.unit_price, item.price)),
-            item.figure,
-            item.value,
-        )
+        replace(item, **{part: capital(getattr(item, part)) for part in ("name", "quantity", "unit_price", "price")})
         for item in document.items
     )
     fields = {
