@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,7 +16,6 @@ from stitchvlm.families import Family, InternVL, available_families, load_hollow
 from stitchvlm.families.known import known_lines, known_pairs
 from stitchvlm.inspection import View, inspect_checkpoint, parse_size
 from stitchvlm.methods import Guided
-from stitchvlm.models import pair_path
 from stitchvlm.passes import Plan
 from stitchvlm.records import Question
 
@@ -85,7 +85,7 @@ def test_inspect_for_programs_and_for_people(hollow):
 
 def test_the_embedded_pair_is_inspected_unless_told_otherwise():
     told = json.loads(stitch("inspect", "--json").stdout)
-    assert told["checkpoint"] == str(pair_path("large")) and told["kept"] == 28 and told["visual_tokens"] == 320
+    assert told["checkpoint"] == "embedded:large" and told["kept"] == 28 and told["visual_tokens"] == 320
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_models_are_listed_for_people(columns):
     assert shown.exit_code == 0 and "…" not in shown.stdout
     for family in available_families():
         assert family.name in words
-    assert "OpenGVLab/InternVL2-2B" in words and str(pair_path("large")) in words
+    assert "OpenGVLab/InternVL2-2B" in words and "embedded:large:" in words
     pair = "--small OpenGVLab/InternVL2-2B --large OpenGVLab/InternVL2-Llama3-76B"
     assert pair in shown.stdout, "a pair is one line that can be copied"
 
@@ -156,7 +156,7 @@ def test_models_are_listed_for_programs():
     assert set(told["families"]) == {family.name for family in available_families()}
     assert told["families"]["InternVL"]["InternVL2"][-1] == "OpenGVLab/InternVL2-Llama3-76B"
     paper = {"small": "OpenGVLab/InternVL2-2B", "large": "OpenGVLab/InternVL2-26B", "source": "arXiv 2412.03324"}
-    assert paper in told["pairs"] and told["embedded"]["small"] == str(pair_path("small"))
+    assert paper in told["pairs"] and Path(told["embedded"]["embedded:small"], "config.json").is_file()
 
 
 def test_only_what_a_family_drives_is_listed():

@@ -27,11 +27,11 @@ def inspect(
 ) -> None:
     """Tell a checkpoint's family, the visual tokens of a picture and what a setting keeps; no weights are loaded."""
     from stitchvlm.commands.quiet import quieten
+    from stitchvlm.embedded import EMBEDDED_PAIR
     from stitchvlm.inspection import inspect_checkpoint, parse_size
-    from stitchvlm.models import pair_path
 
     quieten()
-    told = inspect_checkpoint(checkpoint or str(pair_path("large")), parse_size(image_size), keep, layer, max_tiles)
+    told = inspect_checkpoint(checkpoint or EMBEDDED_PAIR[1], parse_size(image_size), keep, layer, max_tiles)
     if as_json:
         print(json.dumps(_as_dict(told)))
     else:
