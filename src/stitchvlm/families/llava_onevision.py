@@ -16,6 +16,7 @@ from stitchvlm.families.anyres import Anyres, AnyresLayout, anyres_layout
 from stitchvlm.families.base import VLM, CutPictures, Family, Inputs, Prompt, assemble_prompt
 from stitchvlm.families.chat import chat_ids, chat_pieces
 from stitchvlm.families.checkpoint import load_weights, read_json, stop_token_ids, tap_language_model
+from stitchvlm.families.placement import own_weights
 from stitchvlm.families.tiles import batch, portions, shrink
 from stitchvlm.layout import VisualLayout
 from stitchvlm.records import Question
@@ -75,10 +76,12 @@ class LlavaOnevision(Family):
             return torch.empty(0, vlm.model.config.text_config.hidden_size, dtype=vlm.model.dtype, device=vlm.device)
         rows = list(zip(map(_anyres, inputs.layouts), present, strict=True))
         seen = torch.cat([layout.made_of[there].any(0) for layout, there in rows]).split(list(map(len, inputs.tiles)))
-        encoded = [
-            patches for tiles, some in zip(inputs.tiles, seen, strict=True) for patches in _encode(vlm, tiles, some)
-        ]
-        newline, begin, visual = vlm.model.model.image_newline.to(vlm.device), 0, []
+        with own_weights(vlm.model.model):  # transformers, too, reads the newline without calling the module
+            encoded = [
+                patches for tiles, some in zip(inputs.tiles, seen, strict=True) for patches in _encode(vlm, tiles, some)
+            ]
+            newline = vlm.model.model.image_newline.to(vlm.device)
+        begin, visual = 0, []
         for layout, there in rows:
             stitched = []
             for cut in layout.cuts:
