@@ -74,6 +74,16 @@ class VisualLayout:
         ordinals = ordinals.cpu()
         return len(self.tile_number[ordinals[~self.structural_mask[ordinals]]].unique())
 
+    def around(self, wanted: Int[Tensor, " n_wanted"]) -> Int[Tensor, " n_there"]:
+        """Ordinals of all visual tokens in the smallest rectangle of each picture that holds its ``wanted`` ones; ascending."""
+        centre, there = (self.box[:, :2] + self.box[:, 2:]) / 2, torch.zeros(self.n_visual, dtype=torch.bool)
+        image, box = self.image[wanted.cpu()], self.box[wanted.cpu()]
+        for number in image.unique():
+            some = box[image == number]
+            inside = (centre > some[:, :2].amin(0)) & (centre < some[:, 2:].amax(0))
+            there |= (self.image == number) & inside.all(1)
+        return there.nonzero().squeeze(1)
+
     @property
     def first_text_after_visual(self) -> int:
         """Place of the first text token after the last visual token; 0 where the prompt has no picture."""

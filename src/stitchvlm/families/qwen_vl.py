@@ -96,14 +96,7 @@ class QwenVL(Family):
         return layout.whole_tiles(wanted)
 
     def encoded_around(self, layout: VisualLayout, wanted: Int[Tensor, " _n_wanted"]) -> Int[Tensor, " _n_present"]:
-        box, around = layout.box, torch.zeros(layout.n_visual, dtype=torch.bool)
-        centre = (box[:, :2] + box[:, 2:]) / 2
-        for number in layout.image[wanted.cpu()].unique():
-            own = layout.image == number
-            some = box[wanted.cpu()][own[wanted.cpu()]]
-            inside = (centre > some[:, :2].amin(0)) & (centre < some[:, 2:].amax(0))
-            around |= own & inside.all(1)
-        return around.nonzero().squeeze(1)
+        return layout.around(wanted)
 
     def encoded_share(self, layout: VisualLayout, present: Int[Tensor, " _n_present"]) -> float:
         # By tokens, as if attention, which a picture's tokens pay to each other, grew evenly too: more than a part really takes.
@@ -223,9 +216,8 @@ def _patches(vlm: VLM, picture: Float[Tensor, "1 3 height width"]) -> Float[Tens
     processor = vlm.image_processor
     patch, merge, moments = processor.patch_size, processor.merge_size, processor.temporal_patch_size
     blocks = picture[0].unflatten(2, (-1, merge, patch)).unflatten(1, (-1, merge, patch))
-    ordered = blocks.permute(
-        1, 4, 2, 5, 0, 3, 6
-    )  # token rows and columns, patch rows and columns in it, colours, pixels
+    # Rows and columns of tokens, those of patches in each, colours, and pixels in each patch.
+    ordered = blocks.permute(1, 4, 2, 5, 0, 3, 6)
     return ordered.unsqueeze(5).expand(-1, -1, -1, -1, -1, moments, -1, -1).flatten(4).flatten(0, 3)
 
 
