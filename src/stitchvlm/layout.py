@@ -69,10 +69,15 @@ class VisualLayout:
         """True for tokens that show a part of a picture: neither structural nor all padding."""
         return (self.box[:, 2:] > self.box[:, :2]).all(1)
 
+    def tiles_shown(self, ordinals: Int[Tensor, " _n_some"]) -> Bool[Tensor, " n_tiles"]:
+        """Which tiles some visual tokens come from; structural ones come from none."""
+        shown, ordinals = torch.zeros(self.n_tiles, dtype=torch.bool), ordinals.cpu()
+        shown[self.tile_number[ordinals[~self.structural_mask[ordinals]]]] = True
+        return shown
+
     def n_tiles_shown(self, ordinals: Int[Tensor, " _n_some"]) -> int:
-        """How many tiles some visual tokens come from; structural ones come from none."""
-        ordinals = ordinals.cpu()
-        return len(self.tile_number[ordinals[~self.structural_mask[ordinals]]].unique())
+        """How many those are."""
+        return int(self.tiles_shown(ordinals).sum())
 
     def around(self, wanted: Int[Tensor, " n_wanted"]) -> Int[Tensor, " n_there"]:
         """Ordinals of all visual tokens in the smallest rectangle of each picture that holds its ``wanted`` ones; ascending."""

@@ -85,7 +85,7 @@ class QwenVL(Family):
     def encode(
         self, vlm: VLM, inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]] | None = None
     ) -> Float[Tensor, "n_present width"]:
-        pictures = _seen(vlm, inputs, present)
+        pictures = self.encoded_tiles(vlm, inputs, present)
         if not pictures:
             return torch.empty(0, vlm.model.config.text_config.hidden_size, dtype=vlm.model.dtype, device=vlm.device)
         patches = torch.cat([_patches(vlm, picture) for picture in pictures]).to(vlm.device, vlm.model.dtype)
@@ -98,9 +98,23 @@ class QwenVL(Family):
     def encoded_around(self, layout: VisualLayout, wanted: Int[Tensor, " _n_wanted"]) -> Int[Tensor, " _n_present"]:
         return layout.around(wanted)
 
-    def encoded_share(self, layout: VisualLayout, present: Int[Tensor, " _n_present"]) -> float:
-        # By tokens, as if attention, which a picture's tokens pay to each other, grew evenly too: more than a part really takes.
-        return len(present) / layout.n_visual if layout.n_visual else 1.0
+    def encoded_tiles(
+        self, vlm: VLM, inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]] | None = None
+    ) -> tuple[Float[Tensor, "1 3 _height _width"], ...]:
+        """Of every picture the rectangle that its ``present`` tokens make, if any."""
+        if present is None:
+            return inputs.tiles
+        pictures, side, seen = iter(inputs.tiles), _token_side(vlm), []
+        for layout, there in zip(inputs.layouts, present, strict=True):
+            for number in range(len(layout.image_sizes)):
+                picture, first = next(pictures), int((layout.image < number).sum())
+                own = there[layout.image[there] == number] - first
+                if len(own):
+                    columns = picture.shape[3] // side
+                    rectangle = ((at.min() * side, (at.max() + 1) * side) for at in (own // columns, own % columns))
+                    (top, bottom), (left, right) = rectangle
+                    seen.append(picture[:, :, top:bottom, left:right])
+        return tuple(seen)
 
     def embed(
         self,
@@ -189,26 +203,6 @@ def _picture(vlm: VLM, image: Image, grid: tuple[int, int], already: CutPictures
         )["pixel_values"]
         already[key] = pixels.view(1, height, width, 3).permute(0, 3, 1, 2).contiguous()
     return already[key]
-
-
-def _seen(
-    vlm: VLM, inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]] | None
-) -> list[Float[Tensor, "1 3 _height _width"]]:
-    """What the vision encoder has to see of every picture for tokens to be present: the rectangle that they make, if any."""
-    if present is None:
-        return list(inputs.tiles)
-    side, pictures, seen = _token_side(vlm), iter(inputs.tiles), []
-    for layout, there in zip(inputs.layouts, present, strict=True):
-        for number in range(len(layout.image_sizes)):
-            picture, first = next(pictures), int((layout.image < number).sum())
-            own = there[layout.image[there] == number] - first
-            if len(own):
-                columns = picture.shape[3] // side
-                (top, bottom), (left, right) = (
-                    (int(at.min()), int(at.max()) + 1) for at in (own // columns, own % columns)
-                )
-                seen.append(picture[:, :, side * top : side * bottom, side * left : side * right])
-    return seen
 
 
 def _patches(vlm: VLM, picture: Float[Tensor, "1 3 height width"]) -> Float[Tensor, "n_patches n_values"]:
