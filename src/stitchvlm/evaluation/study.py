@@ -43,11 +43,14 @@ class Study:
         device: str | None = None,
         small_device: str | None = None,
         device_map: str | None = None,
+        cuda_graphs: bool = True,
         n_live: int = 0,
     ):
         """Check every row; models are loaded when they are first needed.
 
         Args:
+            device, small_device, device_map, cuda_graphs: as :meth:`Stitch.from_pretrained` takes them; they decide how soon
+                answers come, not which.
             n_live: on how many questions the latency of every row is measured with nothing shared.
 
         Raises:
@@ -71,6 +74,7 @@ class Study:
             lazy_large=True,
             max_tiles=first.max_tiles,
             sampling=self.sampling,
+            cuda_graphs=cuda_graphs,
         )
         load_small, load_large = vlm.cascade.small, vlm.cascade.large
         self.small = cache(lambda: SharedEngine(load_small().vlm))
