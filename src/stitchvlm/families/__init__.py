@@ -168,10 +168,11 @@ def _family_of(source: str, config: dict[str, Any]) -> Family:
     )  # those of other packages are imported, and told of, only where no built-in one matches
     family = next((family for family in families if family.matches(config)), None)
     if family is None:
-        kind = config.get("model_type") or (config.get("architectures") or ["nothing"])[0]
+        kind = config.get("model_type") or (config.get("architectures") or ["nameless"])[0]
         names = ", ".join(family.name for family in families)
         raise ValueError(
-            f"{source} is a {kind} checkpoint, not a vision-language model of a supported family ({names})"
+            f"{source} is a {kind} checkpoint, not a vision-language model of a supported family ({names}): choose one that "
+            "stitch models lists"
         )
     return family
 
