@@ -15,7 +15,7 @@ from torch import Tensor
 from stitchvlm.crossing import carry
 from stitchvlm.engine import Engine, Plan
 from stitchvlm.exits import SmallEarlyExit
-from stitchvlm.families import check_checkpoint, load_vlm, usable_device
+from stitchvlm.families import check_checkpoint, check_device_map, load_vlm, usable_device
 from stitchvlm.families.base import Prompt
 from stitchvlm.guide import run_guide
 from stitchvlm.methods import Guided, Random
@@ -59,6 +59,8 @@ def run_checks(
     for source, place in ((small, small_device or device), (large, device)):
         check_checkpoint(source)
         usable_device(place)
+    if device_map is not None:
+        check_device_map(device_map)
     return _all_checks({"small": (small, small_device or device, None), "large": (large, device, device_map)}, dtype)
 
 

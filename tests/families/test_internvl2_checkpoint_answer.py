@@ -1,6 +1,8 @@
 """A whole InternVL2 folder - config, weights, sentencepiece model - answers through the front door."""
 
+import gc
 import json
+import tempfile
 
 import numpy as np
 import pytest
@@ -42,6 +44,23 @@ def test_it_guides_itself_and_answers(folder):
     ids = vlm.cascade.large().prepare([make_question("What is it?", picture(640, 480))]).token_ids[0].tolist()
     assert ids[0] == 1 and ids.count(1) == 1, "InternLM2 puts one BOS in front"
     assert ids.count(vlm.cascade.large().vlm.placeholder_id) == 52
+
+
+def test_it_answers_from_disk_all_the_same(folder, tmp_path, monkeypatch):
+    """Weights that the release fuses are split on the way, so that disk holds them once more as long as the model lives."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    question = make_question("What is it?", picture(640, 480))
+
+    def answered(**placement) -> str:
+        options = {"exit": "never", "keep": 0.3, "layer": 1, "device": "cpu", "sampling": Sampling(4)}
+        vlm = Stitch.from_pretrained(str(folder), str(folder), **options, **placement)
+        assert all(weight.is_meta == bool(placement) for weight in vlm.cascade.large().vlm.model.parameters())
+        assert bool(list(tmp_path.iterdir())) == bool(placement)
+        return vlm.answer([question])[0].text
+
+    from_disk = answered(device_map={"": "disk"})
+    gc.collect()
+    assert from_disk == answered(), "and the folder is gone"
 
 
 def test_the_templates_stop_token_ends_an_answer_whatever_the_generation_config_says(folder):

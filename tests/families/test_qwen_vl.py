@@ -265,7 +265,8 @@ def test_a_crop_is_encoded_as_if_it_had_been_cut_out_and_keeps_its_positions(eng
     kept = torch.tensor([8 + 2, 24 + 6])
     around = engine.vlm.family.encoded_around(layout, kept)
     assert around.tolist() == [8 * row + column for row in (1, 2, 3) for column in range(2, 7)]
-    assert engine.vlm.family.encoded_share(layout, around) == 15 / 48
+    (seen,) = engine.vlm.family.encoded_tiles(engine.vlm, engine.prepare([Question("?", (image,))]), [around])
+    assert seen.shape == (1, 3, 3 * side, 5 * side)
     cut = engine.prepare([Question("What is it?", (image.crop((2 * side, side, 7 * side, 4 * side)),))])
     expected = engine.vlm.family.encode(engine.vlm, cut)
     second = engine.vlm.family.encoded_around(other, 4 + kept)

@@ -1,11 +1,14 @@
-"""The floor per picture, against a case worked out by hand and as a property."""
+"""The floor per picture, against a case worked out by hand and as a property; smoothing, against all pairs of tokens."""
+
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layouts import KINDS, native, together
 
-from stitchvlm.families.tiles import tiled_layout
+from stitchvlm.families.tiles import grid_layout, tiled_layout
 from stitchvlm.maps import MapForm
 from stitchvlm.methods import Guided, ReductionView
 
@@ -50,9 +53,56 @@ def test_smoothing_takes_the_mean_over_touching_tokens_of_a_tile():
     scores = torch.zeros(layout.n_visual)
     scores[[2, 4]] = 9.0  # the upper right corner and the middle of the first tile
     view = ReductionView([layout], [torch.arange(layout.n_visual)], 0, [scores])
-    smoothed = Guided(smooth=True).score(view)[0][tiles]
-    assert smoothed[:9].tolist() == pytest.approx([9 / 4, 18 / 6, 18 / 4, 9 / 6, 18 / 9, 18 / 6, 9 / 4, 9 / 6, 9 / 4])
-    assert not smoothed[9:].any() and torch.equal(Guided().score(view)[0], scores)
+    found = Guided(smooth=True).score(view)[0][tiles]
+    assert found[:9].tolist() == pytest.approx([9 / 4, 18 / 6, 18 / 4, 9 / 6, 18 / 9, 18 / 6, 9 / 4, 9 / 6, 9 / 4])
+    assert not found[9:].any() and torch.equal(Guided().score(view)[0], scores)
+
+
+def mean_over_pairs(scores: torch.Tensor, layout) -> torch.Tensor:
+    """As smoothing is defined, over all pairs of tokens: of one tile, and at most a quarter of a side apart on both axes."""
+    smoothed = scores.clone()
+    low, high = layout.box[:, :2], layout.box[:, 2:]
+    apart = torch.maximum(low[:, None], low) - torch.minimum(high[:, None], high)
+    touches = (apart <= (high - low)[:, None] / 4).all(-1) & (layout.tile_number[:, None] == layout.tile_number)
+    shows = layout.shows_mask
+    for token in shows.nonzero().flatten().tolist():
+        smoothed[token] = scores[touches[token] & shows].mean()
+    return smoothed
+
+
+def smoothed(scores: torch.Tensor, layout) -> torch.Tensor:
+    return Guided(smooth=True).score(ReductionView([layout], [torch.arange(layout.n_visual)], 0, [scores]))[0]
+
+
+def scattered(n_tokens: int, seed: int, steps: int):
+    """Rectangles anywhere, larger and smaller ones, with edges in so many places; some empty, some twice."""
+    places = torch.randint(steps + 1, (n_tokens, 4), generator=torch.Generator().manual_seed(seed)) / steps
+    box = torch.cat([torch.minimum(places[:, :2], places[:, 2:]), torch.maximum(places[:, :2], places[:, 2:])], dim=1)
+    return replace(native(n_tokens, 1), box=box, tile=torch.arange(n_tokens) % 2)
+
+
+@pytest.mark.parametrize("layout", [*KINDS.values(), together(*KINDS.values())], ids=[*KINDS, "together"])
+def test_smoothing_is_what_all_pairs_of_tokens_say(layout):
+    scores = torch.rand(layout.n_visual, generator=torch.Generator().manual_seed(0))
+    found = smoothed(scores, layout)
+    torch.testing.assert_close(found, mean_over_pairs(scores, layout), rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(found, scores)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 30), st.integers(0, 99), st.integers(1, 12))
+def test_so_it_is_on_no_grid_at_all(n_tokens, seed, steps):
+    layout = scattered(n_tokens, seed, steps)
+    scores = torch.rand(n_tokens, generator=torch.Generator().manual_seed(seed))
+    torch.testing.assert_close(smoothed(scores, layout), mean_over_pairs(scores, layout), rtol=1e-5, atol=1e-6)
+
+
+def test_a_large_picture_of_one_tile_is_smoothed_like_an_image():
+    """So many tokens that all pairs of them would be two thousand million."""
+    layout = grid_layout(torch.arange(240 * 180), [(180, 240)], ((960, 720),), n_tokens=240 * 180)
+    scores = torch.rand(180, 240, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.avg_pool2d(scores[None], 3, stride=1, padding=1, count_include_pad=False)[0]
+    torch.testing.assert_close(smoothed(scores.flatten(), layout), expected.flatten(), rtol=1e-5, atol=1e-6)
 
 
 def test_options_of_the_map_are_handed_on():

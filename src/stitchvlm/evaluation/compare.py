@@ -46,7 +46,7 @@ class Comparison:
     Attributes:
         task_name: as :func:`~stitchvlm.evaluation.tasks.open_task` takes it.
         rows: settings by label, the small and the large model alone among them.
-        devices: ``device``, ``small_device`` and ``device_map``.
+        devices: ``device``, ``small_device``, ``device_map`` and ``cuda_graphs``.
         strict: a question that cannot be asked ends the run.
         left_out: rows that were asked for and cannot be compared, and why.
     """

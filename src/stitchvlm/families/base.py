@@ -262,9 +262,18 @@ class Family(ABC):
         """As :meth:`encoded_with`, where a part of a picture may be encoded as if it had been cut out; ascending."""
         return self.encoded_with(layout, wanted)
 
-    def encoded_share(self, layout: VisualLayout, present: Int[Tensor, " _n_present"]) -> float:
-        """The share of the vision encoder's work that the ``present`` tokens take, its tiles being alike; 1 without pictures."""
-        return layout.n_tiles_shown(present) / layout.n_tiles if layout.n_tiles else 1.0
+    def encoded_tiles(
+        self, vlm: VLM, inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]] | None = None
+    ) -> tuple[Float[Tensor, "_tiles 3 _height _width"], ...]:
+        """What :meth:`encode` runs through the vision encoder for the same arguments, to count its work.
+
+        By default the tiles that some ``present`` token comes from.
+        """
+        if present is None:
+            return inputs.tiles
+        shown = [layout.tiles_shown(there) for layout, there in zip(inputs.layouts, present, strict=True)]
+        some = torch.cat(shown).split(list(map(len, inputs.tiles)))
+        return tuple(tiles[run] for tiles, run in zip(inputs.tiles, some, strict=True) if run.any())
 
     def encode_and_show(
         self, vlm: VLM, inputs: Inputs

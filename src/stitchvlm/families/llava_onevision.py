@@ -16,6 +16,7 @@ from stitchvlm.families.anyres import Anyres, AnyresLayout, anyres_layout
 from stitchvlm.families.base import VLM, CutPictures, Family, Inputs, Prompt, assemble_prompt
 from stitchvlm.families.chat import chat_ids, chat_pieces
 from stitchvlm.families.checkpoint import load_weights, read_json, stop_token_ids, tap_language_model
+from stitchvlm.families.placement import own_weights
 from stitchvlm.families.tiles import batch, portions, shrink
 from stitchvlm.layout import VisualLayout
 from stitchvlm.records import Question
@@ -73,13 +74,14 @@ class LlavaOnevision(Family):
         present = present or [torch.arange(layout.n_visual) for layout in inputs.layouts]
         if not inputs.tiles:
             return torch.empty(0, vlm.model.config.text_config.hidden_size, dtype=vlm.model.dtype, device=vlm.device)
-        rows = list(zip(map(_anyres, inputs.layouts), present, strict=True))
-        seen = torch.cat([layout.made_of[there].any(0) for layout, there in rows]).split(list(map(len, inputs.tiles)))
-        encoded = [
-            patches for tiles, some in zip(inputs.tiles, seen, strict=True) for patches in _encode(vlm, tiles, some)
-        ]
-        newline, begin, visual = vlm.model.model.image_newline.to(vlm.device), 0, []
-        for layout, there in rows:
+        seen = _seen(inputs, present)
+        with own_weights(vlm.model.model):  # transformers, too, reads the newline without calling the module
+            encoded = [
+                patches for tiles, some in zip(inputs.tiles, seen, strict=True) for patches in _encode(vlm, tiles, some)
+            ]
+            newline = vlm.model.model.image_newline.to(vlm.device)
+        begin, visual = 0, []
+        for layout, there in zip(map(_anyres, inputs.layouts), present, strict=True):
             stitched = []
             for cut in layout.cuts:
                 stitched.append(cut.stitch(torch.stack(encoded[begin : begin + cut.n_tiles]), newline))
@@ -94,6 +96,15 @@ class LlavaOnevision(Family):
         there |= layout.closing(there.nonzero().squeeze(1))
         there[wanted.cpu()] = True
         return there.nonzero().squeeze(1)
+
+    def encoded_tiles(
+        self, vlm: VLM, inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]] | None = None
+    ) -> tuple[Float[Tensor, "_tiles 3 _height _width"], ...]:
+        if present is None:
+            return inputs.tiles
+        return tuple(
+            tiles[some] for tiles, some in zip(inputs.tiles, _seen(inputs, present), strict=True) if some.any()
+        )
 
     def embed(
         self,
@@ -186,6 +197,12 @@ def _tiles(vlm: VLM, image: Image.Image, cut: Anyres, already: CutPictures) -> F
             return_tensors="pt",
         )["pixel_values"][0]
     return already[key]
+
+
+def _seen(inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]]) -> Sequence[Bool[Tensor, " _tiles"]]:
+    """Per tensor of tiles which of them the ``present`` tokens are made of."""
+    rows = zip(map(_anyres, inputs.layouts), present, strict=True)
+    return torch.cat([layout.made_of[there].any(0) for layout, there in rows]).split(list(map(len, inputs.tiles)))
 
 
 def _encode(

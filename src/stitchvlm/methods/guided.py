@@ -13,9 +13,6 @@ from stitchvlm.methods.base import Evidence, ReductionView, TokenScorer
 from stitchvlm.reduction import Reduction
 from stitchvlm.shapes import Bool, Float, Int
 
-_ROWS_AT_ONCE = 512
-"""Of a picture that is one tile, so that not all pairs of its tokens are in memory."""
-
 
 @dataclass(frozen=True)
 class Guided(TokenScorer):
@@ -177,13 +174,30 @@ def _with_row_ends(
 
 
 def _smoothed(scores: Float[Tensor, " n_visual"], layout: VisualLayout) -> Float[Tensor, " n_visual"]:
-    """The mean over up to nine tokens of the same tile that touch, the token itself among them."""
-    smoothed, tile, shows = scores.clone(), layout.tile_number, layout.shows_mask
-    for number in range(layout.n_tiles):
+    """The mean over up to nine tokens of the same tile that touch, the token itself among them.
+
+    Tokens touch where they do on both axes. They mostly lie on grids, so sums go over the few intervals of each axis.
+    """
+    smoothed, given, tile, shows = scores.clone(), scores.double().cpu(), layout.tile_number, layout.shows_mask
+    for number in tile[shows].unique():
         own = ((tile == number) & shows).nonzero().squeeze(1)
-        low, high = layout.box[own, :2], layout.box[own, 2:]
-        for some in torch.arange(len(own)).split(_ROWS_AT_ONCE):
-            apart = torch.maximum(low[some, None], low[None]) - torch.minimum(high[some, None], high[None])
-            weight = (apart <= (high - low)[some, None] / 4).all(-1).to(scores)
-            smoothed[own[some]] = weight @ scores[own] / weight.sum(1)
+        across, column = _touching(layout.box[own, 0::2])
+        along, row = _touching(layout.box[own, 1::2])
+        total, count = (
+            (
+                along
+                @ across.new_zeros(len(along), len(across)).index_put((row, column), values, accumulate=True)
+                @ across.T
+            )
+            for values in (given[own], torch.ones(len(own), dtype=given.dtype))
+        )
+        smoothed[own] = (total / count)[row, column].to(smoothed)
     return smoothed
+
+
+def _touching(intervals: Float[Tensor, "n 2"]) -> tuple[Float[Tensor, "n_kinds n_kinds"], Int[Tensor, " n"]]:
+    """1 where different intervals are no more than a quarter of the first one apart, and which of these each one is."""
+    kinds, kind = intervals.unique(dim=0, return_inverse=True)
+    low, high = kinds.T
+    apart = torch.maximum(low[:, None], low) - torch.minimum(high[:, None], high)
+    return (apart <= (high - low)[:, None] / 4).double(), kind
