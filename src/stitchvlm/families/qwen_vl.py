@@ -90,7 +90,8 @@ class QwenVL(Family):
             return torch.empty(0, vlm.model.config.text_config.hidden_size, dtype=vlm.model.dtype, device=vlm.device)
         patches = torch.cat([_patches(vlm, picture) for picture in pictures]).to(vlm.device, vlm.model.dtype)
         encoded = vlm.model.model.visual(patches, grid_thw=_grids(vlm, pictures).to(vlm.device), return_dict=True)
-        return torch.cat([encoded.pooler_output, *getattr(encoded, "deepstack_features", ())], dim=1)
+        parts = encoded.pooler_output, *getattr(encoded, "deepstack_features", ())
+        return torch.cat([part.to(vlm.device) for part in parts], dim=1)
 
     def encoded_with(self, layout: VisualLayout, wanted: Int[Tensor, " _n_wanted"]) -> Int[Tensor, " _n_present"]:
         return layout.whole_tiles(wanted)
