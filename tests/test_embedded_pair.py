@@ -39,6 +39,16 @@ def test_plain_pictures_are_read_and_guided_pruning_keeps_what_is_asked_for(ques
     assert whole >= 0.9 and guided >= 0.9 * whole and drawn < 0.3 * guided
 
 
+def test_the_small_model_guides_one_of_another_family(questions):
+    """Cut pictures to whole ones, 320 visual tokens to at most 256: the map is carried over, the heads were trained apart."""
+    pair = {"small": "embedded:small", "large": "embedded:qwen2-vl", "exit": "never"}
+    whole = share_right(questions, method=None, **pair)
+    guided = share_right(questions, keep="9%", **pair)
+    cut_out = share_right(questions, keep="9%", method=Guided(crop=True), **pair)
+    drawn = share_right(questions, keep="9%", method="random", **pair)
+    assert whole >= 0.85 and min(guided, cut_out) >= 0.9 * whole and drawn < 0.3 * guided
+
+
 def test_the_exit_that_ships_is_the_default_for_the_weights_and_settings_that_ship():
     """New weights need a new calibration: benchmarks/calibrate_pair.py."""
     fitted, default = Calibration.read(EXIT_FILE), embedded().exit

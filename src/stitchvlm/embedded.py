@@ -3,7 +3,7 @@
 from pathlib import Path
 
 _MODELS = Path(__file__).parent / "models"
-_FOLDERS = {"small": "pair-v0/small", "large": "pair-v0/large"}
+_FOLDERS = {"small": "pair-v0/small", "large": "pair-v0/large", "qwen2-vl": "other-v0/qwen2-vl"}
 _PREFIX = "embedded:"
 """No folder of a user's and no hub id begins so."""
 
