@@ -1,12 +1,14 @@
 """InternVL's prompt and geometry: what the model is fed and which part of the picture each token shows."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import save_tiny_internvl
+from tiny import CHAT_TEMPLATE, save_tiny_internvl
 
-from stitchvlm.families import load_vlm
+from stitchvlm.families import load_hollow, load_vlm
 from stitchvlm.families.tiles import Cut, shrink
 from stitchvlm.records import Question
 from stitchvlm.schedule import Shrink
@@ -177,6 +179,15 @@ def test_checkpoints_of_other_kinds_are_refused(tmp_path):
     (tmp_path / "config.json").write_text("{broken")
     with pytest.raises(ValueError, match="not valid JSON"):
         load_vlm(str(tmp_path))
+
+
+def test_a_chat_template_in_a_file_of_its_own_is_read(tmp_path):
+    folder = save_tiny_internvl(tmp_path)
+    (folder / "chat_template.jinja").unlink()
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": CHAT_TEMPLATE}))
+    vlm = load_hollow(str(folder))
+    (ids,) = vlm.family.prepare(vlm, [Question("what?")], None).token_ids
+    assert vlm.tokenizer.decode(ids) == "<|im_start|>user\nwhat?<|im_end|>\n<|im_start|>assistant\n"
 
 
 def test_broken_weights_are_refused(tmp_path):
