@@ -9,7 +9,7 @@ import torch
 from layouts import anyres
 from test_cli import sentence, stitch
 from test_engine import picture
-from tiny import save_tiny_internvl
+from tiny import LLAVA, save_tiny, save_tiny_internvl
 
 from stitchvlm.engine import Engine
 from stitchvlm.families import Family, InternVL, available_families, load_hollow, load_vlm
@@ -53,6 +53,46 @@ def test_it_tells_what_the_model_does(hollow, size, most, keep, layer):
     assert told.detail.columns == 2 * told.detail.tile_columns and told.detail.n_tokens == 4 * told.n_tiles - 4 * (
         told.overview is not None
     )
+
+
+@pytest.fixture(scope="module", params=["llama", "qwen3_vl", LLAVA])
+def of_a_family(request, tmp_path_factory):
+    """The kind, its folder, and the model."""
+    folder = str(save_tiny(tmp_path_factory.mktemp(request.param), request.param))
+    return request.param, folder, Engine(load_vlm(folder, torch.float32, "cpu"))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (200, 1), (1, 200), (300, 200)])
+def test_every_family_tells_what_its_model_does(of_a_family, size):
+    """Thin pictures too: of those LLaVA-OneVision cuts all tokens of the crops off as padding."""
+    kind, folder, engine = of_a_family
+    told = inspect_checkpoint(folder, size, 0.35, 2)
+    inputs = engine.prepare([Question("What is this?", (picture(*size),))])
+    (layout,) = inputs.layouts
+    plan = Plan(Guided().scheduler(0.35, 2)(4), Guided(), [torch.rand(layout.n_visual)])
+    assert told.kept_per_layer == engine.prefill(engine.embed(inputs), plan).kept_per_layer(0)
+    assert told.n_visual == len(engine.vlm.family.encode(engine.vlm, inputs))
+    encoded = engine.vlm.family.encoded_tiles(engine.vlm, inputs, [torch.arange(layout.n_visual)])
+    assert told.n_tiles == sum(map(len, encoded))
+    shown = [
+        (coarse, round(x, 5), round(y, 5))
+        for coarse, (x, y, right, bottom) in zip(layout.coarse_mask.tolist(), layout.box.tolist(), strict=True)
+        if right > x and bottom > y
+    ]
+    for view, is_coarse in ((told.detail, False), (told.overview, True)):
+        corners = [(x, y) for coarse, x, y in shown if coarse == is_coarse]
+        assert (view is None) == (not corners)
+        if view is not None:
+            assert view.n_tokens == len(corners)
+            assert (view.columns, view.rows) == tuple(len(set(axis)) for axis in zip(*corners, strict=True))
+    assert (told.detail is None) == (kind == LLAVA and 200 in size and 1 in size)
+
+
+def test_a_picture_too_thin_for_details_is_told_of(tmp_path):
+    folder = str(save_tiny(tmp_path, LLAVA))
+    told = json.loads(stitch("inspect", folder, "--image-size", "1x200", "--json").stdout)
+    assert told["detail"] is None and told["overview"]["n_tokens"] == 16 and told["tiles"] == 1
+    assert "nothing, the picture is too thin" in stitch("inspect", folder, "--image-size", "1x200").stdout
 
 
 def test_a_hollow_model_holds_no_memory(hollow):

@@ -24,8 +24,7 @@ from stitchvlm.families import VLM, LlavaOnevision, load_vlm
 from stitchvlm.families.llava_onevision import anyres_cut
 from stitchvlm.families.tiles import shrink
 from stitchvlm.methods import Guided, ReductionView
-from stitchvlm.proposals import proposals
-from stitchvlm.records import Draft, Question
+from stitchvlm.records import Question
 from stitchvlm.sampling import Sampling
 from stitchvlm.schedule import Shrink
 from stitchvlm.verify import run_checks
@@ -370,7 +369,7 @@ def test_a_token_alone_needs_few_tiles(vlm, size, monkeypatch):
         assert bool(layout.structural_mask[wanted]) == (not seen)
 
 
-# --- pictures and questions that are hard to serve
+# --- pictures and questions that are hard to serve, beside what tests/test_bad_input.py asks of every family
 
 
 @pytest.mark.parametrize("size", [(1, 1), (200, 1), (2, 400), (1, 3000)])
@@ -387,19 +386,10 @@ def test_pictures_that_shrink_to_nothing_but_newlines_are_still_seen(vlm):
         assert len(vlm.family.encode(vlm, inputs)) == inputs.layouts[0].n_visual >= 2
 
 
-def test_questions_with_many_pictures_are_answered_or_refused(vlm):
+def test_more_pictures_than_the_context_holds_are_refused(vlm):
     engine = Engine(vlm)
-    inputs = prepared(vlm, *[(8, 9)] * 40)
-    assert inputs.layouts[0].n_visual == 40 * 17 == len(vlm.family.encode(vlm, inputs))
     with pytest.raises(ValueError, match="the prompt has .* more than the 2048 that"):
         engine.check_context(prepared(vlm, *[(8, 9)] * 125).layouts, Sampling(1))
-
-
-def test_the_image_token_is_refused_as_text_and_in_drafts(vlm):
-    with pytest.raises(ValueError, match="'<image>', which stands for a picture"):
-        vlm.family.prepare(vlm, [Question("an <image> of what?", (coordinates(9, 9),))], None)
-    draft = Draft((5, vlm.placeholder_id, 7), "", (-0.1,) * 3, None, True)
-    assert proposals([draft], vlm, vlm, 8) == [[]]
 
 
 # --- the whole path

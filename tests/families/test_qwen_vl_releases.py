@@ -125,14 +125,15 @@ def _vision_shapes(config: dict, top: str) -> Shapes:
         yield from _linear(f"{merger}.{last}", out, 4 * width)
 
 
-def _language_shapes(config: dict, top: str) -> Shapes:
-    text, is_third = config.get("text_config", config), config["model_type"] == "qwen3_vl"
+def _language_shapes(config: dict, top: str, head_name: str = "lm_head") -> Shapes:
+    text = config.get("text_config", config)
+    is_third = text["model_type"].startswith("qwen3")
     width, inner, n_layers, heads, groups = (text[name] for name in _TEXT)
     head = text.get("head_dim") or width // heads
     yield f"{top}.embed_tokens.weight", (text["vocab_size"], width)
     yield f"{top}.norm.weight", (width,)
     if not config["tie_word_embeddings"]:
-        yield "lm_head.weight", (text["vocab_size"], width)
+        yield f"{head_name}.weight", (text["vocab_size"], width)
     for number in range(n_layers):
         layer = f"{top}.layers.{number}"
         for name, rows in (("q_proj", heads * head), ("k_proj", groups * head), ("v_proj", groups * head)):

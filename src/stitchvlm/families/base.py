@@ -358,6 +358,11 @@ def assemble_prompt(
     return Prompt(stream, token_ids, inputs.layouts, ends, tuple(present))
 
 
+def no_embeddings(vlm: VLM) -> Float[Tensor, "0 width"]:
+    """What an encoder gives where no picture is seen."""
+    return torch.empty(0, vlm.model.config.text_config.hidden_size, dtype=vlm.model.dtype, device=vlm.device)
+
+
 def _places(
     layout: VisualLayout, present: Int[Tensor, " n_present"]
 ) -> tuple[Int[Tensor, " n_there"], Int[Tensor, " n_there"]]:

@@ -9,7 +9,6 @@ import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 from transformers import (
-    AutoTokenizer,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2VLForConditionalGeneration,
     Qwen2VLImageProcessorPil,
@@ -18,8 +17,8 @@ from transformers import (
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from stitchvlm.families.base import VLM, CutPictures, Family, Inputs, Prompt, assemble_prompt
-from stitchvlm.families.chat import chat_ids, chat_pieces
+from stitchvlm.families.base import VLM, CutPictures, Family, Inputs, Prompt, assemble_prompt, no_embeddings
+from stitchvlm.families.chat import chat_ids, chat_pieces, load_tokenizer
 from stitchvlm.families.checkpoint import load_weights, read_json, stop_token_ids, tap_language_model
 from stitchvlm.families.tiles import grid_layout, shrink_grid
 from stitchvlm.layout import VisualLayout
@@ -58,10 +57,7 @@ class QwenVL(Family):
     ) -> VLM:
         kind = _MODELS[read_json(folder / "config.json")["model_type"]]
         model = tap_language_model(load_weights(kind, folder, dtype, device_map, quantize))
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        chat = folder / "chat_template.json"  # older checkpoints keep the template with pictures here
-        if chat.is_file():
-            tokenizer.chat_template = read_json(chat)["chat_template"]
+        tokenizer = load_tokenizer(folder)
         image_processor = Qwen2VLImageProcessorPil.from_pretrained(folder)
         stops = stop_token_ids(model.generation_config, tokenizer)
         return VLM(source, self, model, tokenizer, image_processor, stops, model.config.image_token_id)
@@ -87,7 +83,7 @@ class QwenVL(Family):
     ) -> Float[Tensor, "n_present width"]:
         pictures = self.encoded_tiles(vlm, inputs, present)
         if not pictures:
-            return torch.empty(0, vlm.model.config.text_config.hidden_size, dtype=vlm.model.dtype, device=vlm.device)
+            return no_embeddings(vlm)
         patches = torch.cat([_patches(vlm, picture) for picture in pictures]).to(vlm.device, vlm.model.dtype)
         encoded = vlm.model.model.visual(patches, grid_thw=_grids(vlm, pictures).to(vlm.device), return_dict=True)
         parts = encoded.pooler_output, *getattr(encoded, "deepstack_features", ())

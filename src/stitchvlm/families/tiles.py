@@ -61,12 +61,8 @@ def tiles_of(
     layouts: Sequence[VisualLayout], present: Sequence[Int[Tensor, " _n_present"]] | None = None
 ) -> Bool[Tensor, " n_tiles"]:
     """Which tiles of a batch the ``present`` visual tokens belong to, rows one after the other; all of them for None."""
-    rows = []
-    for layout, there in zip(layouts, present or [torch.arange(layout.n_visual) for layout in layouts], strict=True):
-        seen = torch.zeros(layout.n_tiles, dtype=torch.bool)
-        seen[layout.tile_number[there]] = True
-        rows.append(seen)
-    return torch.cat(rows)
+    present = present or [torch.arange(layout.n_visual) for layout in layouts]
+    return torch.cat([layout.tiles_shown(there) for layout, there in zip(layouts, present, strict=True)])
 
 
 def tiled_layout(
