@@ -159,6 +159,14 @@ class AnyresLayout(VisualLayout):
     cuts: tuple[Anyres, ...]
     made_of: Bool[Tensor, "n_visual n_tiles"]
 
+    @property
+    def n_tiles(self) -> int:
+        return self.made_of.shape[1]
+
+    @property
+    def sources(self) -> Bool[Tensor, "n_visual n_tiles"]:
+        return self.made_of
+
 
 def anyres_layout(index: Int[Tensor, " n_visual"], cuts: Sequence[Anyres], n_tokens: int) -> AnyresLayout:
     """The layout of pictures, each with its own cut."""

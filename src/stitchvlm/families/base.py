@@ -267,7 +267,7 @@ class Family(ABC):
     ) -> tuple[Float[Tensor, "_tiles 3 _height _width"], ...]:
         """What :meth:`encode` runs through the vision encoder for the same arguments, to count its work.
 
-        By default the tiles that some ``present`` token comes from.
+        By default the tiles that some ``present`` token is made of.
         """
         if present is None:
             return inputs.tiles

@@ -23,8 +23,8 @@ class Guided(TokenScorer):
     Attributes:
         picture_floor: the least that every picture of a prompt keeps, as a share of what it would keep if all pictures were
             pruned alike; 0 lets one picture take everything.
-        tile_budget: most tiles that tokens are kept from: those that hold most of what would be kept otherwise. 0 is no limit. What
-            tiles hold too little for is not kept.
+        tile_budget: most tiles that kept tokens are made of: those that hold most of what would be kept otherwise. 0 is no limit.
+            What tiles hold too little for is not kept.
         tile_mass: tokens are kept from the fewest tiles that together hold this share of the scores of what would be kept
             otherwise, so that a tile with a few stray tokens need not be encoded. 1 is no limit.
         skip_tiles: leave tiles none of whose tokens stay out from the first layer on, so that they need not be encoded. Where
@@ -137,16 +137,23 @@ class Guided(TokenScorer):
         kept: Int[Tensor, " _n_keep"],
         present: Int[Tensor, " _n_present"],
     ) -> Int[Tensor, " _n_allowed"]:
-        """Those present that lie in the tiles whose kept tokens have the highest scores in sum; among equals the first tiles."""
+        """Those present that are made of the tiles whose kept tokens have the highest scores in sum; among equals the first tiles.
+
+        Tiles that tokens are made of together are taken together, or not where that would be too many.
+        """
         if not layout.n_visual:
             return present
-        tile = layout.tile_number
-        worth = torch.zeros(layout.n_tiles).index_add(0, tile[kept.cpu()], scores.cpu()[kept.cpu()].float())
-        order = worth.argsort(descending=True, stable=True)
-        held = worth[order].cumsum(0)
-        enough = int((held < self.tile_mass * held[-1]).sum()) + 1
-        best = order[: min(enough, self.tile_budget or enough)]
-        return present[torch.isin(tile[present.cpu()], best).to(present.device)]
+        sources, kind = layout.sources.unique(dim=0, return_inverse=True)
+        sources, kind = sources.flip(0), len(sources) - 1 - kind  # among equals those with the first tiles come first
+        worth = torch.zeros(len(sources)).index_add(0, kind[kept.cpu()], scores.cpu()[kept.cpu()].float())
+        best, within = torch.zeros(layout.n_tiles, dtype=torch.bool), torch.zeros(len(sources), dtype=torch.bool)
+        for own in sources[worth.argsort(descending=True, stable=True)]:
+            if best.any() and worth[within].sum() >= self.tile_mass * worth.sum():
+                break
+            if not self.tile_budget or int((best | own).sum()) <= self.tile_budget:
+                best |= own
+                within = ~(sources & ~best).any(1)
+        return present[within[kind[present.cpu()]].to(present.device)]
 
     def score(self, view: ReductionView) -> Sequence[Float[Tensor, " _n_visual"]]:
         if not self.smooth:
