@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from tiny import LLAVA, save_tiny
+from torch import nn
 from transformers import (
     InternVLForConditionalGeneration,
     LlavaOnevisionForConditionalGeneration,
@@ -22,7 +23,7 @@ from stitchvlm.cli import app
 from stitchvlm.evaluation.results import ResultFile
 from stitchvlm.evaluation.settings import RunSettings
 from stitchvlm.exits.bound import difference
-from stitchvlm.families import load_vlm
+from stitchvlm.families import InternVL, load_vlm
 
 CLASSES = {
     "qwen2": InternVLForConditionalGeneration,
@@ -72,10 +73,37 @@ def test_every_family_hands_it_to_transformers(tmp_path, bitsandbytes, told, kin
         assert config.bnb_4bit_quant_type == "nf4" and config.bnb_4bit_compute_dtype == torch.bfloat16
     assert told[folder]["device_map"] == {"": "cpu"} and told[folder]["dtype"] == torch.bfloat16
     assert vlm.model.config.text_config._attn_implementation == TAPPED_SDPA
-    kept = [name for name, _ in vlm.model.named_modules() if name in config.llm_int8_skip_modules]
-    assert "lm_head" in kept and not any("language_model" in name for name in kept)
-    parts = {f"model.{name}" for name, _ in vlm.model.model.named_children()}
-    assert parts - {"model.language_model"} <= set(kept)
+    linear = {name for name, part in vlm.model.named_modules() if isinstance(part, nn.Linear)}
+    decoder = {name for name in linear if name.startswith("model.language_model.layers.")}
+    assert "lm_head" in linear - decoder and set(config.llm_int8_skip_modules) == linear - decoder
+
+
+class Renamed(InternVLForConditionalGeneration):
+    """A model whose parts are called as in no other one, with a linear layer of its own beside them."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.bridge = nn.Linear(2, 2)
+        self.model.eyes = self.model.vision_tower
+        del self.model.vision_tower
+
+
+class Other(InternVL):
+    """A family of that model; nothing but this class knows it."""
+
+    name = "Other"
+
+    def load(self, source, folder, dtype, device_map, quantize=None):
+        vlm = super().load(source, folder, dtype, "meta")
+        return replace(vlm, model=Renamed(vlm.model.config) if quantize is None else quantize)
+
+
+def test_a_family_with_other_names_need_not_be_known_elsewhere(tmp_path, bitsandbytes, monkeypatch):
+    folder = str(save_tiny(tmp_path, "qwen2", n_layers=1))
+    monkeypatch.setattr("stitchvlm.families._BUILT_IN", (Other,))
+    kept = load_vlm(folder, device="cpu", quantize="int8").model.llm_int8_skip_modules
+    assert {"bridge", "lm_head", "model.eyes.encoder.layer.0.attention.q_proj"} <= set(kept)
+    assert not [name for name in kept if name.startswith("model.language_model.layers.")]
 
 
 def test_only_the_large_model_is_quantized(tiny_pair, bitsandbytes, told):

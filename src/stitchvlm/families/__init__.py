@@ -73,9 +73,10 @@ def load_vlm(
         check_parts(device_map, _loaded(family, source, folder, None, "meta").model)
     if quantize is not None:
         _check_quantize(quantize, family, source, config, device, device_map)
+        kept = family.unquantized(_loaded(family, source, folder, None, "meta"))
         # Quantized weights stay where they were made: there is no moving them afterwards.
         where = {"": usable_device(device)} if device_map is None else device_map
-        return _loaded(family, source, folder, dtype, where, quantizer(quantize, config, dtype))
+        return _loaded(family, source, folder, dtype, where, quantizer(quantize, config, dtype, kept))
     place = usable_device(device) if device_map is None else None
     vlm = _loaded(family, source, folder, dtype, device_map if place is None else whole_map(place))
     if place is not None:

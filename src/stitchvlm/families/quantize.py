@@ -10,8 +10,6 @@ from transformers.utils import is_accelerate_available, is_bitsandbytes_availabl
 from stitchvlm.families.dtypes import own_dtype, parse_dtype
 
 KINDS = ("int8", "int4")
-KEPT = ["lm_head", "model.visual", "model.vision_tower", "model.multi_modal_projector"]
-"""Parts that keep their type, by the names of transformers' vision-language classes: bits are saved in the decoder's layers."""
 
 
 def check_quantize(kind: str | None) -> None:
@@ -38,11 +36,15 @@ def check_place(kind: str, device: str) -> None:
         )
 
 
-def quantizer(kind: str, config: dict[str, Any], dtype: torch.dtype | None) -> BitsAndBytesConfig:
-    """What transformers is told; products are computed in ``dtype``, or in the type that the checkpoint's config names."""
+def quantizer(kind: str, config: dict[str, Any], dtype: torch.dtype | None, kept: list[str]) -> BitsAndBytesConfig:
+    """What transformers is told; products are computed in ``dtype``, or in the type that the checkpoint's config names.
+
+    Args:
+        kept: names of modules that keep their type.
+    """
     if kind == "int8":
-        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=KEPT)
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=kept)
     compute = dtype or parse_dtype(own_dtype(config))
     return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute, llm_int8_skip_modules=KEPT
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute, llm_int8_skip_modules=kept
     )
