@@ -20,10 +20,11 @@ from typer.testing import CliRunner
 from stitchvlm import Stitch
 from stitchvlm.attention import TAPPED_SDPA
 from stitchvlm.cli import app
+from stitchvlm.errors import DataError
 from stitchvlm.evaluation.results import ResultFile
 from stitchvlm.evaluation.settings import RunSettings
 from stitchvlm.exits.bound import difference
-from stitchvlm.families import InternVL, load_vlm
+from stitchvlm.families import InternVL, check_quantizable, load_vlm
 
 CLASSES = {
     "qwen2": InternVLForConditionalGeneration,
@@ -133,6 +134,46 @@ def test_a_device_that_it_does_not_know_is_refused(tiny_pair, bitsandbytes, told
     with pytest.raises(ValueError, match="int8 does not work on cpu with the installed bitsandbytes: choose a GPU"):
         Stitch.from_pretrained(*tiny_pair, device="cpu", quantize="int8")
     assert not told
+
+
+@pytest.mark.parametrize("bits", ["int8", "int4"])
+def test_parts_on_disk_are_refused_before_anything_is_loaded(tiny_pair, bitsandbytes, told, bits):
+    folder, told_of_disk = tiny_pair[1], f"quantize {bits} does not go with parts on disk: give device_map a device for"
+    on_disk = dict.fromkeys(("model.vision_tower", "model.language_model"), "cpu") | {"lm_head": "disk"}
+    for ask in (
+        lambda: load_vlm(folder, device_map=on_disk | {"model.multi_modal_projector": "cpu"}, quantize=bits),
+        lambda: Stitch.from_pretrained(*tiny_pair, device_map=on_disk, quantize=bits, lazy_large=True),
+        lambda: load_vlm(folder, device_map={"": "disk"}, quantize=bits),
+    ):
+        with pytest.raises(ValueError, match=told_of_disk) as refused:
+            ask()
+        assert not isinstance(refused.value, DataError)
+    assert not told
+
+
+@pytest.mark.parametrize("gpu", [0, "cuda:1"])
+def test_parts_on_the_cpu_beside_a_gpu_are_refused(tiny_pair, bitsandbytes, gpu):
+    bitsandbytes.supported_torch_devices = {"cpu", "cuda"}
+    parts = {"model": gpu, "lm_head": "cpu"}
+    with pytest.raises(ValueError, match="int4 does not go with parts on the CPU beside others on cuda: give device_map GPUs"):
+        check_quantizable(tiny_pair[1], "int4", device_map=parts)
+    for fine in ({"model": gpu, "lm_head": 1}, {"model": "cpu", "lm_head": "cpu"}, "cpu", "auto"):
+        check_quantizable(tiny_pair[1], "int4", device_map=fine)
+    bitsandbytes.supported_torch_devices = {"cuda"}
+    with pytest.raises(ValueError, match="int4 does not work on cpu with the installed bitsandbytes"):
+        check_quantizable(tiny_pair[1], "int4", device_map="cpu")
+
+
+def test_where_a_spread_model_does_not_fit_the_advice_is_not_to_fetch_it_alone(tiny_pair, bitsandbytes, monkeypatch):
+    """As transformers refuses when accelerate has found no room for all of it."""
+
+    def full(*_, **__):
+        raise ValueError("Some modules are dispatched on the CPU or the disk.")
+
+    for kind in CLASSES.values():
+        monkeypatch.setattr(kind, "from_pretrained", full)
+    with pytest.raises(DataError, match="dispatched on the CPU or the disk.*leave quantize out, give it devices with room"):
+        load_vlm(tiny_pair[1], device_map="auto", quantize="int8")
 
 
 def test_other_kinds_are_refused(tiny_pair):

@@ -17,8 +17,8 @@ from stitchvlm.families.base import VLM, Decoder, Family, Inputs, Prompt
 from stitchvlm.families.checkpoint import checkpoint_folder, read_json
 from stitchvlm.families.internvl import InternVL
 from stitchvlm.families.llava_onevision import LlavaOnevision
-from stitchvlm.families.placement import check_device_map, check_parts, usable_device, whole_map
-from stitchvlm.families.quantize import check_place, check_quantize, quantizer
+from stitchvlm.families.placement import check_device_map, check_parts, places, usable_device, whole_map
+from stitchvlm.families.quantize import check_places, check_quantize, quantizer
 from stitchvlm.families.qwen_vl import QwenVL
 from stitchvlm.methods import Evidence, Method
 
@@ -137,8 +137,8 @@ def _check_quantize(
 ) -> None:
     check_quantize(kind)
     family.check_quantize(source, config)
-    if device_map is None or not torch.cuda.is_available():
-        check_place(kind, usable_device(device))
+    named = {usable_device(device)} if device_map is None else places(device_map)
+    check_places(kind, named or {usable_device(None)})
 
 
 def _loaded(

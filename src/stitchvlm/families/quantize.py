@@ -1,5 +1,6 @@
 """Weights in fewer bits, by transformers' own quantizers."""
 
+from collections.abc import Collection
 from importlib import import_module
 from typing import Any
 
@@ -8,6 +9,7 @@ from transformers import BitsAndBytesConfig
 from transformers.utils import is_accelerate_available, is_bitsandbytes_available
 
 from stitchvlm.families.dtypes import own_dtype, parse_dtype
+from stitchvlm.families.placement import DISK
 
 KINDS = ("int8", "int4")
 
@@ -26,14 +28,27 @@ def check_quantize(kind: str | None) -> None:
         )
 
 
-def check_place(kind: str, device: str) -> None:
-    """Raise a ValueError if the installed bitsandbytes does not quantize on that kind of device."""
-    bitsandbytes = import_module("bitsandbytes")
-    place = torch.device(device).type
-    if place not in getattr(bitsandbytes, "supported_torch_devices", {"cuda"}):
+def check_places(kind: str, places: Collection[str]) -> None:
+    """Raise a ValueError if a model cannot be quantized whose parts are in those places, devices or ``"disk"``.
+
+    Quantized weights are not read from disk, and on a CPU they are only if the installed bitsandbytes quantizes there and all are.
+    """
+    if DISK in places:
         raise ValueError(
-            f"quantize {kind} does not work on {place} with the installed bitsandbytes: choose a GPU, or leave quantize out"
+            f"quantize {kind} does not go with parts on disk: give device_map a device for every part, or leave quantize out"
         )
+    supported = getattr(import_module("bitsandbytes"), "supported_torch_devices", {"cuda"})
+    devices = sorted({torch.device(place).type for place in places})
+    if "cpu" in devices and len(devices) > 1:
+        raise ValueError(
+            f"quantize {kind} does not go with parts on the CPU beside others on {devices[1]}: give device_map GPUs only, or leave "
+            "quantize out"
+        )
+    for device in devices:
+        if device not in supported:
+            raise ValueError(
+                f"quantize {kind} does not work on {device} with the installed bitsandbytes: choose a GPU, or leave quantize out"
+            )
 
 
 def quantizer(kind: str, config: dict[str, Any], dtype: torch.dtype | None, kept: list[str]) -> BitsAndBytesConfig:
