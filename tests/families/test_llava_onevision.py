@@ -355,6 +355,19 @@ def test_tokens_change_with_the_tiles_they_are_made_of_and_with_no_other(vlm, si
         assert torch.equal(changed, layout.made_of[:, tile])
 
 
+@pytest.mark.parametrize("most", [None, 6, 12])
+@pytest.mark.parametrize("side", [1, 2, 3, 20, 27])
+def test_tokens_are_made_of_the_crops_that_resampling_mixes(published, side, most):
+    """Every crop's tokens carry its number; what is more than 0 of it after stitching says whose parts there are."""
+    some = np.random.default_rng(side).integers(200, 3000, (20, 2)).tolist()
+    for size in [*SIZES, *map(tuple, some)]:
+        cut = replace(anyres_cut(published, size, most), side=side)
+        if not all(cut.grid):
+            continue
+        numbers = torch.eye(cut.n_tiles)[:, None].expand(-1, side**2, -1)
+        assert torch.equal(cut.stitch(numbers, torch.zeros(cut.n_tiles)) > 0, cut.places()[2]), size
+
+
 @pytest.mark.parametrize("size", [(90, 90), (90, 30)])
 def test_a_token_alone_needs_few_tiles(vlm, size, monkeypatch):
     inputs, seen = prepared(vlm, size), []
