@@ -155,7 +155,9 @@ def test_parts_on_disk_are_refused_before_anything_is_loaded(tiny_pair, bitsandb
 def test_parts_on_the_cpu_beside_a_gpu_are_refused(tiny_pair, bitsandbytes, gpu):
     bitsandbytes.supported_torch_devices = {"cpu", "cuda"}
     parts = {"model": gpu, "lm_head": "cpu"}
-    with pytest.raises(ValueError, match="int4 does not go with parts on the CPU beside others on cuda: give device_map GPUs"):
+    with pytest.raises(
+        ValueError, match="int4 does not go with parts on the CPU beside others on cuda: give device_map GPUs"
+    ):
         check_quantizable(tiny_pair[1], "int4", device_map=parts)
     for fine in ({"model": gpu, "lm_head": 1}, {"model": "cpu", "lm_head": "cpu"}, "cpu", "auto"):
         check_quantizable(tiny_pair[1], "int4", device_map=fine)
@@ -172,7 +174,9 @@ def test_where_a_spread_model_does_not_fit_the_advice_is_not_to_fetch_it_alone(t
 
     for kind in CLASSES.values():
         monkeypatch.setattr(kind, "from_pretrained", full)
-    with pytest.raises(DataError, match="dispatched on the CPU or the disk.*leave quantize out, give it devices with room"):
+    with pytest.raises(
+        DataError, match="dispatched on the CPU or the disk.*leave quantize out, give it devices with room"
+    ):
         load_vlm(tiny_pair[1], device_map="auto", quantize="int8")
 
 

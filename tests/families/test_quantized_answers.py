@@ -86,7 +86,9 @@ def test_the_decoders_linear_layers_are_quantized_and_nothing_else(quantized, wh
 def test_logits_differ_little_from_those_of_the_whole_model(quantized, whole, bits):
     ours, expected = (one.prefill(one.embed(one.prepare([QUESTION]))).logits for one in (quantized, whole))
     error = float((ours - expected).abs().mean() / expected.std())
-    assert 0 < error < {"int8": 0.1, "int4": 0.5}[bits], "the mean difference of logits that know nothing of each other is 1.1"
+    assert 0 < error < {"int8": 0.1, "int4": 0.5}[bits], (
+        "the mean difference of logits that know nothing of each other is 1.1"
+    )
 
 
 def test_commands_keep_bitsandbytes_from_talking(quantized, caplog):
@@ -96,7 +98,7 @@ def test_commands_keep_bitsandbytes_from_talking(quantized, caplog):
 
 
 def test_with_everything_kept_the_answer_is_that_of_transformers_generate(kind, folder, bits):
-    """In int8 without a draft: it treats outliers among all tokens of a pass apart, so that a pass with more tokens rounds others."""
+    """In int8 without a draft: outliers among all tokens of a pass are treated apart, so that a longer pass rounds otherwise."""
     pair = Stitch.from_pretrained(
         folder,
         folder,

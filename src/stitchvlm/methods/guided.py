@@ -22,8 +22,8 @@ class Guided(TokenScorer):
 
     Attributes:
         picture_floor: the least that every picture of a prompt keeps, as a share of what it would keep if all pictures were
-            pruned alike; 0 lets one picture take everything. It goes before limits of tiles: the best tiles of each picture that hold
-            that many tokens are always among those kept from, and may be more than ``tile_budget``.
+            pruned alike; 0 lets one picture take everything. It goes before limits of tiles: the best tiles of each picture that
+            have so many tokens are always kept from, and may be more than ``tile_budget``.
         tile_budget: most tiles that kept tokens are made of: those that hold most of what would be kept otherwise. 0 is no limit.
             What tiles hold too little for is not kept.
         tile_mass: tokens are kept from the fewest tiles that together hold this share of the scores of what would be kept
