@@ -69,11 +69,14 @@ class VisualLayout:
         """True for tokens that show a part of a picture: neither structural nor all padding."""
         return (self.box[:, 2:] > self.box[:, :2]).all(1)
 
+    @property
+    def sources(self) -> Bool[Tensor, "n_visual n_tiles"]:
+        """Per visual token the tiles that have to be encoded for it: its own; none where it is structural."""
+        return (self.tile_number[:, None] == torch.arange(self.n_tiles)) & ~self.structural_mask[:, None]
+
     def tiles_shown(self, ordinals: Int[Tensor, " _n_some"]) -> Bool[Tensor, " n_tiles"]:
-        """Which tiles some visual tokens come from; structural ones come from none."""
-        shown, ordinals = torch.zeros(self.n_tiles, dtype=torch.bool), ordinals.cpu()
-        shown[self.tile_number[ordinals[~self.structural_mask[ordinals]]]] = True
-        return shown
+        """Which tiles have to be encoded for some visual tokens."""
+        return self.sources[ordinals.cpu()].any(0)
 
     def n_tiles_shown(self, ordinals: Int[Tensor, " _n_some"]) -> int:
         """How many those are."""

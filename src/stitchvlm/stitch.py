@@ -89,7 +89,8 @@ class Stitch:
                 dictionary that gives every module a device or ``"disk"``.
             dtype: such as ``torch.bfloat16`` or ``"bfloat16"``; None takes the checkpoints' own.
             quantize: ``"int8"`` or ``"int4"`` for the large model's decoder layers in fewer bits, by bitsandbytes; the small model
-                and vision encoders stay as they are.
+                and vision encoders stay as they are. In int8 products round by what else is in the same pass, so that an answer may
+                differ where a draft was reused or other questions were in the batch.
             lazy_large: load the large model only when it is first needed.
             guide_tokens: limit for the draft, below that of the answer.
             first_query: where the prompt rows of the guide map begin.

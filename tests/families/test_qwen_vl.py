@@ -15,7 +15,7 @@ from tiny import QWEN_TEMPLATE, QWEN_VL, save_tiny_qwen_vl
 from stitchvlm import Sampling, Stitch, verify
 from stitchvlm.engine import Engine
 from stitchvlm.families import check_checkpoint, load_vlm
-from stitchvlm.families.base import CutPictures
+from stitchvlm.families.base import CutPictures, Decoder
 from stitchvlm.families.tiles import shrink_grid
 from stitchvlm.methods import Guided, make_method
 from stitchvlm.passes import Plan
@@ -172,11 +172,17 @@ def test_the_prompt_is_the_templates_with_one_placeholder_per_token(vlm):
     )
 
 
-def test_positions_are_those_of_the_papers_rule_and_stay_with_their_tokens(engine):
+@pytest.mark.parametrize("layer", [0, 2])
+def test_positions_are_those_of_the_papers_rule_and_stay_with_their_tokens(engine, layer, monkeypatch):
     """Time stands still in a picture, rows and columns count on from there, and text goes on behind the longer side."""
-    inputs = engine.prepare(QUESTIONS)
+    inputs, streams, run = engine.prepare(QUESTIONS), [], Decoder.run
     stream = engine.embed(inputs).stream
-    kept = engine.prefill(engine.embed(inputs), random_plan((0, 0.3)))
+    monkeypatch.setattr(
+        Decoder,
+        "run",
+        lambda self, stream, *given, **named: streams.append(stream) or run(self, stream, *given, **named),
+    )
+    kept = engine.prefill(engine.embed(inputs), random_plan((layer, 0.3)))
     for row, (layout, grids) in enumerate(zip(inputs.layouts, ([(2, 4), (5, 2)], [(3, 5)], []), strict=True)):
         expected, at, rest = [], 0, iter(grids)
         for is_visual, run in itertools.groupby(range(layout.n_tokens), lambda n, of=layout: n in of.index):
@@ -191,8 +197,10 @@ def test_positions_are_those_of_the_papers_rule_and_stay_with_their_tokens(engin
         assert engine.embed(inputs).next_position[row] == at
         answer = engine.continued(engine.embed(inputs), [[5, 6]] * 3)
         assert answer.positions[:, row, -2:].T.tolist() == [[at] * 3, [at + 1] * 3]
-        index = kept.spans[0].index[row]
-        assert len(index[index >= 0]) == layout.n_tokens - layout.n_visual + int(0.3 * layout.n_visual)
+        gone = dropped_places(layout, kept.kept[row].tolist())
+        assert len(gone) == layout.n_visual - int(0.3 * layout.n_visual)
+        left = [expected[place] for place in range(layout.n_tokens) if place not in gone]
+        assert streams[-1].positions[:, row, -len(left) :].T.tolist() == list(map(list, left))
 
 
 # Pruning

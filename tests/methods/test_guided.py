@@ -41,6 +41,33 @@ def test_the_count_is_kept_and_so_is_the_floor(scores, n_keep, floor):
         assert (view.layouts[0].image[kept] == picture).sum() >= int(floor * n_keep / 2)
 
 
+@pytest.mark.parametrize("limit", [{}, {"tile_mass": 0.5}, {"tile_budget": 1}, {"tile_budget": 2, "tile_mass": 0.1}])
+@pytest.mark.parametrize("floor", [0.5, 1.0])
+def test_limits_of_tiles_leave_the_floor(limit, floor):
+    layout = together(native(6, 6), native(6, 6))
+    scores = torch.rand(72, generator=torch.Generator().manual_seed(0)) + (1 - layout.image)
+    kept = Guided(picture_floor=floor, **limit).reduce(ReductionView([layout], [torch.arange(72)], 0, [scores]), [20])
+    n_dull = int(floor * 10)
+    bright, dull = scores[:36].topk(20 - n_dull).indices, 36 + scores[36:].topk(n_dull).indices
+    assert kept.kept[0].tolist() == sorted([*bright.tolist(), *dull.tolist()])
+
+
+def test_the_floor_takes_no_more_tiles_than_it_needs():
+    """Two pictures of three tiles of 2 x 2 tokens: the best tile of the second one suffices, the first one's is over budget."""
+    layout = tiled_layout(torch.arange(32), [(3, 1), (3, 1)], 2, [(84, 28)] * 2, n_tokens=40)
+    scores = torch.zeros(32)
+    scores[[0, 1, 4, 8]] = 9.0  # the first picture's best one has two of them
+    scores[[16, 20, 21, 24]] = torch.tensor([2.0, 3.0, 1.5, 1.0])
+    view = ReductionView([layout], [torch.arange(32)], 0, [scores])
+
+    def kept(**limits):
+        return Guided(picture_floor=1.0, **limits).reduce(view, [6]).kept[0].tolist()
+
+    assert kept() == [0, 1, 4, 16, 20, 21]
+    assert kept(tile_budget=1) == kept(tile_mass=0.5) == [0, 1, 2, 20, 21, 22]
+    assert kept(tile_budget=3) == [0, 1, 4, 20, 21, 22]
+
+
 def test_a_floor_that_is_no_share_is_refused():
     with pytest.raises(ValueError, match="between 0 and 1, not 1.5"):
         Guided(1.5)

@@ -17,8 +17,8 @@ from stitchvlm.families.base import VLM, Decoder, Family, Inputs, Prompt
 from stitchvlm.families.checkpoint import checkpoint_folder, read_json
 from stitchvlm.families.internvl import InternVL
 from stitchvlm.families.llava_onevision import LlavaOnevision
-from stitchvlm.families.placement import check_device_map, check_parts, usable_device, whole_map
-from stitchvlm.families.quantize import check_place, check_quantize, quantizer
+from stitchvlm.families.placement import check_device_map, check_parts, places, usable_device, whole_map
+from stitchvlm.families.quantize import check_places, check_quantize, quantizer
 from stitchvlm.families.qwen_vl import QwenVL
 from stitchvlm.methods import Evidence, Method
 
@@ -73,9 +73,10 @@ def load_vlm(
         check_parts(device_map, _loaded(family, source, folder, None, "meta").model)
     if quantize is not None:
         _check_quantize(quantize, family, source, config, device, device_map)
+        kept = family.unquantized(_loaded(family, source, folder, None, "meta"))
         # Quantized weights stay where they were made: there is no moving them afterwards.
         where = {"": usable_device(device)} if device_map is None else device_map
-        return _loaded(family, source, folder, dtype, where, quantizer(quantize, config, dtype))
+        return _loaded(family, source, folder, dtype, where, quantizer(quantize, config, dtype, kept))
     place = usable_device(device) if device_map is None else None
     vlm = _loaded(family, source, folder, dtype, device_map if place is None else whole_map(place))
     if place is not None:
@@ -136,8 +137,8 @@ def _check_quantize(
 ) -> None:
     check_quantize(kind)
     family.check_quantize(source, config)
-    if device_map is None or not torch.cuda.is_available():
-        check_place(kind, usable_device(device))
+    named = {usable_device(device)} if device_map is None else places(device_map)
+    check_places(kind, named or {usable_device(None)})
 
 
 def _loaded(

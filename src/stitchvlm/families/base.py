@@ -221,6 +221,15 @@ class Family(ABC):
     def check_quantize(self, source: str, config: dict[str, Any]) -> None:  # noqa: B027 (most have nothing to refuse)
         """Raise a ValueError if transformers cannot quantize such a checkpoint while it is loaded."""
 
+    def unquantized(self, vlm: VLM) -> list[str]:
+        """Names of the linear layers that keep their type where others are quantized; ``vlm`` may have no weights.
+
+        All that are not in the decoder's layers, where most bits are, unless a family says otherwise.
+        """
+        quantized = set(self.decoder(vlm).layers.modules())
+        named = vlm.model.named_modules()
+        return [name for name, part in named if isinstance(part, nn.Linear) and part not in quantized]
+
     @abstractmethod
     def prepare(
         self,
@@ -267,7 +276,7 @@ class Family(ABC):
     ) -> tuple[Float[Tensor, "_tiles 3 _height _width"], ...]:
         """What :meth:`encode` runs through the vision encoder for the same arguments, to count its work.
 
-        By default the tiles that some ``present`` token comes from.
+        By default the tiles that some ``present`` token is made of.
         """
         if present is None:
             return inputs.tiles

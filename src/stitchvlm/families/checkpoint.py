@@ -92,7 +92,9 @@ def load_weights(
         raise
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        way_out = "install what is missing" if isinstance(error, ImportError) else "fetch the checkpoint again"
+        again = "fetch the checkpoint again"
+        fits = again if quantize is None else f"leave quantize out, give it devices with room for all of it, or {again}"
+        way_out = "install what is missing" if isinstance(error, ImportError) else fits
         raise DataError(f"the weights in {folder} cannot be loaded ({reason}): {way_out}") from error
     kinds = ("missing_keys", "unexpected_keys", "mismatched_keys")
     problems = {key: sorted(map(str, report[key])) for key in kinds if report.get(key)}

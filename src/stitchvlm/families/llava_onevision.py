@@ -94,15 +94,6 @@ class LlavaOnevision(Family):
         there[wanted.cpu()] = True
         return there.nonzero().squeeze(1)
 
-    def encoded_tiles(
-        self, vlm: VLM, inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]] | None = None
-    ) -> tuple[Float[Tensor, "_tiles 3 _height _width"], ...]:
-        if present is None:
-            return inputs.tiles
-        return tuple(
-            tiles[some] for tiles, some in zip(inputs.tiles, _seen(inputs, present), strict=True) if some.any()
-        )
-
     def embed(
         self,
         vlm: VLM,
@@ -198,8 +189,8 @@ def _tiles(vlm: VLM, image: Image.Image, cut: Anyres, already: CutPictures) -> F
 
 def _seen(inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]]) -> Sequence[Bool[Tensor, " _tiles"]]:
     """Per tensor of tiles which of them the ``present`` tokens are made of."""
-    rows = zip(map(_anyres, inputs.layouts), present, strict=True)
-    return torch.cat([layout.made_of[there].any(0) for layout, there in rows]).split(list(map(len, inputs.tiles)))
+    rows = zip(inputs.layouts, present, strict=True)
+    return torch.cat([layout.tiles_shown(there) for layout, there in rows]).split(list(map(len, inputs.tiles)))
 
 
 def _encode(

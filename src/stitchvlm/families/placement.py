@@ -46,9 +46,9 @@ def check_device_map(device_map: str | Mapping[str, Any]) -> None:
     """
     if device_map in SPREAD:
         return
-    places = {"": device_map} if isinstance(device_map, str) else device_map
-    for part, place in places.items():
-        name = f"cuda:{place}" if isinstance(place, int) else str(place)
+    by_part = {"": device_map} if isinstance(device_map, str) else device_map
+    for part, place in by_part.items():
+        name = _name(place)
         try:
             here = name == DISK or _is_here(torch.device(name))
         except RuntimeError:
@@ -90,6 +90,13 @@ def check_parts(device_map: Mapping[str, Any], model: nn.Module) -> None:
         )
 
 
+def places(device_map: str | Mapping[str, Any]) -> set[str]:
+    """The devices that a map names, and ``"disk"`` if that is among them; none where accelerate is to choose."""
+    if device_map in SPREAD:
+        return set()
+    return {_name(place) for place in ([device_map] if isinstance(device_map, str) else device_map.values())}
+
+
 def may_use_disk(device_map: str | Mapping[str, Any] | None) -> bool:
     """Whether some parts of a model go to disk, or will where memory does not suffice."""
     return device_map in SPREAD or (isinstance(device_map, Mapping) and DISK in device_map.values())
@@ -105,6 +112,10 @@ def own_weights(module: nn.Module) -> AbstractContextManager[None]:
     from accelerate.utils import align_module_device
 
     return align_module_device(module)
+
+
+def _name(place: Any) -> str:
+    return f"cuda:{place}" if isinstance(place, int) else str(place)
 
 
 def _within(name: str, part: str) -> bool:
