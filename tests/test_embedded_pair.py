@@ -128,3 +128,21 @@ def test_ask_says_which_exit_is_in_use(questions, tmp_path):
 def test_the_demo_shows_exits(tmp_path):
     result = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["demo", "--device", "cpu", "--out", str(tmp_path)])
     assert result.exit_code == 0 and " small " in result.stdout and " large " in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "encoded"),
+    [
+        (["--option", "tile_budget=2"], "2 of 5 tiles"),
+        (["--small", "embedded:small", "--large", "embedded:qwen2-vl", "--option", "crop=true"], "visual tokens show"),
+        (["--keep", "1"], None),
+    ],
+)
+def test_the_account_says_what_the_vision_encoder_was_spared(tmp_path, options, encoded):
+    picture, question, _ = draw_plain(random.Random(3))
+    picture.save(tmp_path / "plain.png")
+    told = CliRunner(env={"COLUMNS": "100"}).invoke(
+        app, ["ask", str(tmp_path / "plain.png"), question, "--exit", "never", "--device", "cpu", *options]
+    )
+    assert told.exit_code == 0
+    assert ("encoded  " in told.stdout) == (encoded is not None) and (encoded or "") in told.stdout

@@ -81,6 +81,8 @@ class Study:
         self.large = cache(lambda: SharedEngine(load_large().vlm))
         self._base = replace(vlm.cascade, small=self.small, large=self.large)
         depth = text_layers(check_checkpoint(str(first.large)))
+        for row in resolved.values():
+            check_checkpoint(str(first.large), row.way())
         self.rows = {name: self._row(name, settings, depth) for name, settings in resolved.items()}
         self.refusals = Refusals()
         self._memory: dict[Any, Timed[Any]] = {}

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from stitchvlm.errors import DataError
+from stitchvlm.errors import DataError, UnsuitableMethodError
 from stitchvlm.families import plugins
 from stitchvlm.families.base import VLM, Decoder, Family, Inputs, Prompt
 from stitchvlm.families.checkpoint import checkpoint_folder, read_json
@@ -109,13 +109,14 @@ def check_checkpoint(source: str, method: Method | None = None) -> dict[str, Any
     """The config of a checkpoint of a supported family, before anything heavy is read.
 
     Raises:
-        ValueError: if the checkpoint is missing or of no supported family, or cannot show what the method wants to see.
+        ValueError: if the checkpoint is missing or of no supported family.
+        UnsuitableMethodError: if it cannot show what the method wants to see.
         DataError: if its config is broken.
     """
     config = read_json(checkpoint_folder(source) / "config.json")
     family = _family_of(source, config)
     if method is not None and Evidence.VISION in method.needs and not family.shows_vision:
-        raise ValueError(
+        raise UnsuitableMethodError(
             f"{method.name} needs {Evidence.VISION.value}, which {family.name} models do not show: choose another method"
         )
     return config
