@@ -35,17 +35,15 @@ QUESTIONS = (
     Question("no picture at all", ()),
 )
 
+ONE_AND_ANOTHER = [
+    {"type": "text", "text": "First this:"},
+    {"type": "image", "image": picture(56, 28, 1)},
+    {"type": "text", "text": "and then that:"},
+    {"type": "image", "image": picture(30, 70, 2)},
+]
 CHAT = make_question(
     messages=[
-        {
-            "role": "user",
-            "content": [
-                {"type": "text", "text": "First this:"},
-                {"type": "image", "image": picture(56, 28, 1)},
-                {"type": "text", "text": "and then that:"},
-                {"type": "image", "image": picture(30, 70, 2)},
-            ],
-        },
+        {"role": "user", "content": ONE_AND_ANOTHER},
         {"role": "assistant", "content": "A dot."},
         {
             "role": "user",

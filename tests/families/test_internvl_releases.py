@@ -3,10 +3,8 @@
 Configurations and the shapes of the weights are those of the releases, written down here from their module structure alone.
 """
 
-import math
-
 import pytest
-import torch
+from released import load_released
 from test_qwen_vl_releases import Shapes, _language_shapes, _linear, _norm, _text
 from transformers import InternVLConfig, InternVLForConditionalGeneration
 
@@ -90,19 +88,7 @@ def test_every_weight_of_a_published_size_finds_its_place(size):
     config, billions = _SIZES[size]
     language = _language_shapes(config, "language_model.model", "language_model.lm_head")
     shapes = dict([*_tower_shapes(config["vision_config"]), *_projector_shapes(config), *language])
-    model, report = InternVLForConditionalGeneration.from_pretrained(
-        None,
-        config=InternVLConfig.from_dict(config),
-        state_dict={name: torch.empty(shape, device="meta", dtype=torch.bfloat16) for name, shape in shapes.items()},
-        dtype=torch.bfloat16,
-        device_map={"": "meta"},
-        output_loading_info=True,
-    )
-    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
-        assert not report[kind], (kind, sorted(map(str, report[kind]))[:5])
-    n_parameters = sum(parameter.numel() for parameter in model.parameters())
-    assert n_parameters == sum(math.prod(shape) for shape in shapes.values())
-    assert n_parameters / 1e9 == pytest.approx(billions, rel=0.005)
+    model = load_released(InternVLForConditionalGeneration, InternVLConfig.from_dict(config), shapes, billions)
     family = InternVL()
     decoder = family.decoder(VLM(size, family, model, None, None, (), config["image_token_id"]))
     depth = text_layers(config)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from reference import Loss, lossy_logits, masked_logits, plain_copy
-from test_engine import dropped_places, picture, random_plan, row_inputs
+from test_engine import ONE_AND_ANOTHER, dropped_places, picture, random_plan, row_inputs
 from test_internvl import coordinates
 from tiny import QWEN_TEMPLATE, QWEN_VL, save_tiny_qwen_vl
 
@@ -26,20 +26,7 @@ from stitchvlm.schedule import PruneStep, Schedule, Shrink
 SIZES = [(640, 480), (480, 640), (1000, 250), (90, 1000), (300, 300), (2000, 40), (50, 61), (200, 1)]
 N_LAYERS = 5
 
-TALK = make_question(
-    messages=[
-        {
-            "role": "user",
-            "content": [
-                {"type": "text", "text": "First this:"},
-                {"type": "image", "image": picture(56, 28, 1)},
-                {"type": "text", "text": "and then that:"},
-                {"type": "image", "image": picture(30, 70, 2)},
-                {"type": "text", "text": "which one?"},
-            ],
-        }
-    ]
-)
+TALK = make_question(messages=[{"role": "user", "content": [*ONE_AND_ANOTHER, {"type": "text", "text": "which one?"}]}])
 QUESTIONS = (TALK, Question("What is it?", (picture(64, 48),)), Question("no picture at all"))
 
 

@@ -74,7 +74,7 @@ def _tokens(answer: Answer) -> str:
 def _spared(answer: Answer) -> str:
     """What the large model's vision encoder saw where that was not all; empty otherwise."""
     trace = answer.trace
-    if trace.n_tiles_encoded < trace.n_tiles and answer.answered_by == "large":
+    if trace.n_tiles_encoded < trace.n_tiles:
         return f"{trace.n_tiles_encoded} of {trace.n_tiles} tiles"
     if trace.encoded is not None and len(trace.encoded) < trace.n_visual:
         return f"what {len(trace.encoded)} of {trace.n_visual} visual tokens show"

@@ -186,6 +186,7 @@ def tell_problems(problems: "Sequence[Problem]", shown: int = 20) -> None:
 
 def _other_results(path: Path, ours: "dict[str, Any]") -> list[dict]:
     """The records of the same large model alone on the same task."""
+    from stitchvlm.evaluation.belonging import CONDITIONS
     from stitchvlm.evaluation.results import read_records, read_settings
     from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE
 
@@ -197,14 +198,7 @@ def _other_results(path: Path, ours: "dict[str, Any]") -> list[dict]:
             f"{path} holds {settings.get('method')} on {settings.get('task')}, not {LARGE_ALONE} on {ours['task']}: "
             "name results of stitch eval --method large-alone on the same task"
         )
-    compared = (
-        "dtype",
-        "quantize",
-        "max_tiles",
-        "max_new_tokens",
-        *(("large",) if ours["method"] != SMALL_ALONE else ()),
-    )
-    for name in compared:
+    for name in (*CONDITIONS, *(("large",) if ours["method"] != SMALL_ALONE else ())):
         if settings.get(name) != ours[name]:
             raise ValueError(
                 f"{path} was recorded with {name} {settings.get(name)}, not {ours[name]}: name results recorded alike"

@@ -5,6 +5,7 @@ the entry point group ``stitchvlm.families``.
 """
 
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,12 @@ def load_vlm(
     folder = checkpoint_folder(source)
     config = read_json(folder / "config.json")
     family = _family_of(source, config)
+    hollow = cache(lambda: _loaded(family, source, folder, None, "meta"))
     if isinstance(device_map, dict):
-        check_parts(device_map, _loaded(family, source, folder, None, "meta").model)
+        check_parts(device_map, hollow().model)
     if quantize is not None:
         _check_quantize(quantize, family, source, config, device, device_map)
-        kept = family.unquantized(_loaded(family, source, folder, None, "meta"))
+        kept = family.unquantized(hollow())
         # Quantized weights stay where they were made: there is no moving them afterwards.
         where = {"": usable_device(device)} if device_map is None else device_map
         return _loaded(family, source, folder, dtype, where, quantizer(quantize, config, dtype, kept))

@@ -80,6 +80,14 @@ class Inputs:
         """All tiles where they are of one size; None without pictures."""
         return torch.cat(self.tiles) if self.tiles else None
 
+    def tiles_seen(
+        self, present: Sequence[Int[Tensor, " _n_present"]] | None = None
+    ) -> tuple[Bool[Tensor, " _tiles"], ...]:
+        """Per tensor of ``tiles`` which of them the visual tokens ``present``, per row, are made of; None for all tokens."""
+        present = present or [torch.arange(layout.n_visual) for layout in self.layouts]
+        shown = [layout.tiles_shown(there) for layout, there in zip(self.layouts, present, strict=True)]
+        return torch.cat(shown).split([len(tiles) for tiles in self.tiles])
+
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
@@ -280,9 +288,8 @@ class Family(ABC):
         """
         if present is None:
             return inputs.tiles
-        shown = [layout.tiles_shown(there) for layout, there in zip(inputs.layouts, present, strict=True)]
-        some = torch.cat(shown).split(list(map(len, inputs.tiles)))
-        return tuple(tiles[run] for tiles, run in zip(inputs.tiles, some, strict=True) if run.any())
+        seen = zip(inputs.tiles, inputs.tiles_seen(present), strict=True)
+        return tuple(tiles[some] for tiles, some in seen if some.any())
 
     def encode_and_show(
         self, vlm: VLM, inputs: Inputs

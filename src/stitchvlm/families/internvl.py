@@ -15,7 +15,7 @@ from stitchvlm.families import internvl2_checkpoint as internvl2
 from stitchvlm.families.base import VLM, CutPictures, Family, Inputs, Prompt, assemble_prompt, no_embeddings
 from stitchvlm.families.chat import chat_ids, chat_pieces, load_tokenizer
 from stitchvlm.families.checkpoint import load_weights, read_json, stop_token_ids, tap_language_model
-from stitchvlm.families.tiles import Cut, batch, cut_layout, portions, shrink, tiles_of
+from stitchvlm.families.tiles import Cut, batch, cut_layout, portions, shrink
 from stitchvlm.layout import VisualLayout
 from stitchvlm.methods.base import VisionEvidence
 from stitchvlm.records import Question
@@ -78,10 +78,9 @@ class InternVL(Family):
     def encode(
         self, vlm: VLM, inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]] | None = None
     ) -> Float[Tensor, "n_present width"]:
-        seen_tiles = tiles_of(inputs.layouts, present)
         encoded = [
             _features(vlm, piece).pooler_output.flatten(0, 1)
-            for tiles, seen in zip(inputs.tiles, seen_tiles.split(list(map(len, inputs.tiles))), strict=True)
+            for tiles, seen in zip(inputs.tiles, inputs.tiles_seen(present), strict=True)
             for piece in portions(tiles[seen], _patches_of_a_tile(vlm, tiles), vlm.device)
         ]
         return torch.cat(encoded) if encoded else no_embeddings(vlm)

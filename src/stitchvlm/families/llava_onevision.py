@@ -71,7 +71,7 @@ class LlavaOnevision(Family):
         present = present or [torch.arange(layout.n_visual) for layout in inputs.layouts]
         if not inputs.tiles:
             return no_embeddings(vlm)
-        seen = _seen(inputs, present)
+        seen = inputs.tiles_seen(present)
         with own_weights(vlm.model.model):  # transformers, too, reads the newline without calling the module
             encoded = [
                 patches for tiles, some in zip(inputs.tiles, seen, strict=True) for patches in _encode(vlm, tiles, some)
@@ -185,12 +185,6 @@ def _tiles(vlm: VLM, image: Image.Image, cut: Anyres, already: CutPictures) -> F
             return_tensors="pt",
         )["pixel_values"][0]
     return already[key]
-
-
-def _seen(inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]]) -> Sequence[Bool[Tensor, " _tiles"]]:
-    """Per tensor of tiles which of them the ``present`` tokens are made of."""
-    rows = zip(inputs.layouts, present, strict=True)
-    return torch.cat([layout.tiles_shown(there) for layout, there in rows]).split(list(map(len, inputs.tiles)))
 
 
 def _encode(
