@@ -45,6 +45,8 @@ class StudyConfig:
     n: int
     methods: list[str]
     keep: list[str]
+    small: str | None = None
+    large: str | None = None
     more: list[dict[str, str]] = field(default_factory=list)
     live: int = 20
     agreement: int = 50
@@ -52,7 +54,7 @@ class StudyConfig:
 
     def rows(self) -> dict[str, RunSettings]:
         """The rows by their labels."""
-        base = RunSettings(exit="never")
+        base = RunSettings(self.small, self.large, exit="never")
         rows = list(make_rows(base, self.methods, self.keep).values())
         for more in self.more:
             method, options = parse_method(more["method"])

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
-from PIL import Image
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -38,13 +37,15 @@ def tiny_pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An archive in the form of the checked-in test split: eight questions, two kinds, small pictures."""
+    from test_engine import picture
+
     path = tmp_path_factory.mktemp("scenes") / "scenes.zip"
     rows = []
     with zipfile.ZipFile(path, "w") as archive:
         for number in range(8):
             name = f"images/{number}.jpg"
             file = io.BytesIO()
-            Image.effect_noise((64, 48), 20 + number).convert("RGB").save(file, "JPEG")
+            picture(64, 48, number).save(file, "JPEG")
             archive.writestr(name, file.getvalue())
             kind = "read" if number < 5 else "colour"
             row = {"id": f"q{number}", "kind": kind, "image": name, "question": f"What is {number}?", "answer": "K7P"}

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from test_engine import picture
 from typer.testing import CliRunner, Result
 
 from stitchvlm.cli import app
@@ -369,9 +370,7 @@ def fitted(data, tiny_pair, tmp_path):
 
 
 def test_ask_takes_the_file_and_checks_the_models(fitted, tiny_pair, tmp_path):
-    from PIL import Image
-
-    Image.effect_noise((64, 48), 50).convert("RGB").save(tmp_path / "p.png")
+    picture(64, 48).save(tmp_path / "p.png")
 
     def ask(large: str, *options: str):
         pair = ["--small", tiny_pair[0], "--large", large, "--device", "cpu", "--max-new-tokens", "4"]

@@ -295,10 +295,34 @@ def test_messages_that_cannot_be_used_are_refused():
     for messages, said in (
         ([{"content": "why?"}], "needs a role"),
         ([{"role": "user"}], "needs a role"),
+        (["role"], "needs a role"),
         ([{"role": "user", "content": [{"type": "image", "url": "x.png"}]}], "path, PIL image or array"),
     ):
         with pytest.raises(ValueError, match=said):
             make_question(messages=messages)
+
+
+@pytest.mark.parametrize(
+    ("part", "named"),
+    [
+        ({"type": "image_url", "image_url": {"url": "cat.png"}}, "'image_url'"),
+        ({"type": "video", "video": "cat.mp4"}, "'video'"),
+        ({"type": "imag", "image": "cat.png"}, "'imag'"),
+        ({"image": "cat.png"}, "cat.png"),
+        ({"type": "text", "text": None}, "None"),
+        ({"type": "text"}, "{'type': 'text'}"),
+        ("What is it?", "What is it"),
+        (None, "None"),
+    ],
+)
+def test_parts_that_are_neither_pictures_nor_text_are_named(part, named):
+    """They would be left out of the prompt, or break in the middle of a chat template."""
+    asked = [part, {"type": "text", "text": "What is it?"}]
+    with pytest.raises(
+        ValueError, match="a part of a message is .* write it as one of these, a video as several"
+    ) as told:
+        make_question(messages=[{"role": "user", "content": asked}])
+    assert named in str(told.value) and "\n" not in str(told.value)
 
 
 def test_an_empty_batch_is_an_empty_list(pair):

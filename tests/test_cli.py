@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from test_engine import picture as noise
 from tiny import save_tiny_internvl
 from typer.testing import CliRunner, Result
 
@@ -29,7 +30,7 @@ def stitch(*arguments: str) -> Result:
 @pytest.fixture(scope="module")
 def picture(tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("pictures") / "picture.png"
-    Image.effect_noise((64, 48), 50).convert("RGB").save(path)
+    noise(64, 48).save(path)
     return str(path)
 
 

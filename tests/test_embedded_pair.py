@@ -39,6 +39,16 @@ def test_plain_pictures_are_read_and_guided_pruning_keeps_what_is_asked_for(ques
     assert whole >= 0.9 and guided >= 0.9 * whole and drawn < 0.3 * guided
 
 
+def test_the_small_model_guides_one_of_another_family(questions):
+    """Cut pictures to whole ones, 320 visual tokens to at most 256: the map is carried over, the heads were trained apart."""
+    pair = {"small": "embedded:small", "large": "embedded:qwen2-vl", "exit": "never"}
+    whole = share_right(questions, method=None, **pair)
+    guided = share_right(questions, keep="9%", **pair)
+    cut_out = share_right(questions, keep="9%", method=Guided(crop=True), **pair)
+    drawn = share_right(questions, keep="9%", method="random", **pair)
+    assert whole >= 0.85 and min(guided, cut_out) >= 0.9 * whole and drawn < 0.3 * guided
+
+
 def test_the_exit_that_ships_is_the_default_for_the_weights_and_settings_that_ship():
     """New weights need a new calibration: benchmarks/calibrate_pair.py."""
     fitted, default = Calibration.read(EXIT_FILE), embedded().exit
@@ -118,3 +128,21 @@ def test_ask_says_which_exit_is_in_use(questions, tmp_path):
 def test_the_demo_shows_exits(tmp_path):
     result = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["demo", "--device", "cpu", "--out", str(tmp_path)])
     assert result.exit_code == 0 and " small " in result.stdout and " large " in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "encoded"),
+    [
+        (["--option", "tile_budget=2"], "2 of 5 tiles"),
+        (["--small", "embedded:small", "--large", "embedded:qwen2-vl", "--option", "crop=true"], "visual tokens show"),
+        (["--keep", "1"], None),
+    ],
+)
+def test_the_account_says_what_the_vision_encoder_was_spared(tmp_path, options, encoded):
+    picture, question, _ = draw_plain(random.Random(3))
+    picture.save(tmp_path / "plain.png")
+    told = CliRunner(env={"COLUMNS": "100"}).invoke(
+        app, ["ask", str(tmp_path / "plain.png"), question, "--exit", "never", "--device", "cpu", *options]
+    )
+    assert told.exit_code == 0
+    assert ("encoded  " in told.stdout) == (encoded is not None) and (encoded or "") in told.stdout

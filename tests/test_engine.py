@@ -13,6 +13,7 @@ from stitchvlm.families import load_vlm
 from stitchvlm.families.base import pad_left
 from stitchvlm.guide import run_guide
 from stitchvlm.methods import Random
+from stitchvlm.questions import make_question
 from stitchvlm.records import Question
 from stitchvlm.sampling import Sampling
 from stitchvlm.schedule import PruneStep, Schedule
@@ -33,6 +34,24 @@ QUESTIONS = (
     Question("Why?", (picture(30, 90, 1), picture(28, 28, 2))),
     Question("no picture at all", ()),
 )
+
+ONE_AND_ANOTHER = [
+    {"type": "text", "text": "First this:"},
+    {"type": "image", "image": picture(56, 28, 1)},
+    {"type": "text", "text": "and then that:"},
+    {"type": "image", "image": picture(30, 70, 2)},
+]
+CHAT = make_question(
+    messages=[
+        {"role": "user", "content": ONE_AND_ANOTHER},
+        {"role": "assistant", "content": "A dot."},
+        {
+            "role": "user",
+            "content": [{"type": "image", "image": picture(28, 28, 3)}, {"type": "text", "text": "And this?"}],
+        },
+    ]
+)
+"""Text between pictures. Within one turn LLaVA-OneVision's template moves it behind them; turns stay apart in all."""
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -79,7 +98,7 @@ def left_padded(ids: list[torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def test_unpruned_logits_equal_transformers(engine, plain_sdpa):
-    for question in QUESTIONS:
+    for question in (*QUESTIONS, CHAT):
         ids, pictures, _ = row_inputs(engine, question)
         with torch.no_grad():
             expected = plain_sdpa(**forward_inputs(plain_sdpa, ids[None], pictures)).logits[:, -1]
@@ -136,6 +155,19 @@ def test_pruned_decode_equals_masked_reference(engine, plain, layer, keep, rows)
         assert (ours - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
+@pytest.mark.parametrize("layer", [0, 2])
+def test_pruned_decode_with_text_between_pictures_equals_masked_reference(engine, plain, layer):
+    questions = (QUESTIONS[0], CHAT)
+    prefilled = engine.prefill(engine.embed(engine.prepare(questions)), random_plan((layer, 0.4)))
+    generated = engine.decode(prefilled, Sampling(4), keep_logits=True)
+    ids, pictures, layout = row_inputs(engine, CHAT)
+    assert "A dot." in engine.vlm.tokenizer.decode(ids[layout.index[0] : layout.index[-1]])
+    steps = [(layer, dropped_places(layout, prefilled.kept[1].tolist()))]
+    expected = masked_logits(plain, ids, pictures, generated.tokens[1][:-1], steps)
+    ours = generated.logits[1, : len(generated.tokens[1])]
+    assert (ours - expected).abs().max() <= 1e-4 * expected.abs().max()
+
+
 def test_several_steps_equal_masked_reference(engine, plain):
     question = QUESTIONS[0]
     ids, pictures, layout = row_inputs(engine, question)
@@ -188,7 +220,7 @@ def test_scored_answers_equal_masked_reference(engine, plain, keep):
 
 @pytest.mark.parametrize("first_query", ["text", "last_visual", "between"])
 def test_guide_map_equals_eager_attentions(engine, plain, first_query):
-    questions = QUESTIONS[:2]
+    questions = (*QUESTIONS[:2], CHAT)
     guide = run_guide(engine, engine.embed(engine.prepare(questions)), Sampling(7), first_query=first_query)
     for row, question in enumerate(questions):
         ids, pictures, layout = row_inputs(engine, question)

@@ -214,7 +214,16 @@ def test_users_can_switch_graphs_off(qwen2, wanted):
     assert capture.captured == wanted
 
 
-@pytest.mark.parametrize("command", [["ask", "x.png", "why?"], ["bench", "--image", "x.png", "--question", "why?"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ask", "x.png", "why?"],
+        ["bench", "--image", "x.png", "--question", "why?"],
+        ["eval", "scenes", "--n", "1", "--out", "x.jsonl"],
+        ["compare", "scenes", "--n", "1", "--out", "x"],
+    ],
+    ids=lambda command: command[0],
+)
 @pytest.mark.parametrize("flag", [[], ["--no-cuda-graphs"]])
 def test_so_can_users_of_the_command_line(monkeypatch, tmp_path, command, flag):
     asked = {}

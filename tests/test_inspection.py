@@ -2,20 +2,20 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from layouts import anyres
 from test_cli import sentence, stitch
 from test_engine import picture
-from tiny import save_tiny_internvl
+from tiny import LLAVA, save_tiny, save_tiny_internvl
 
 from stitchvlm.engine import Engine
 from stitchvlm.families import Family, InternVL, available_families, load_hollow, load_vlm
 from stitchvlm.families.known import known_lines, known_pairs
 from stitchvlm.inspection import View, inspect_checkpoint, parse_size
 from stitchvlm.methods import Guided
-from stitchvlm.models import pair_path
 from stitchvlm.passes import Plan
 from stitchvlm.records import Question
 
@@ -55,6 +55,46 @@ def test_it_tells_what_the_model_does(hollow, size, most, keep, layer):
     )
 
 
+@pytest.fixture(scope="module", params=["llama", "qwen3_vl", LLAVA])
+def of_a_family(request, tmp_path_factory):
+    """The kind, its folder, and the model."""
+    folder = str(save_tiny(tmp_path_factory.mktemp(request.param), request.param))
+    return request.param, folder, Engine(load_vlm(folder, torch.float32, "cpu"))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (200, 1), (1, 200), (300, 200)])
+def test_every_family_tells_what_its_model_does(of_a_family, size):
+    """Thin pictures too: of those LLaVA-OneVision cuts all tokens of the crops off as padding."""
+    kind, folder, engine = of_a_family
+    told = inspect_checkpoint(folder, size, 0.35, 2)
+    inputs = engine.prepare([Question("What is this?", (picture(*size),))])
+    (layout,) = inputs.layouts
+    plan = Plan(Guided().scheduler(0.35, 2)(4), Guided(), [torch.rand(layout.n_visual)])
+    assert told.kept_per_layer == engine.prefill(engine.embed(inputs), plan).kept_per_layer(0)
+    assert told.n_visual == len(engine.vlm.family.encode(engine.vlm, inputs))
+    encoded = engine.vlm.family.encoded_tiles(engine.vlm, inputs, [torch.arange(layout.n_visual)])
+    assert told.n_tiles == sum(map(len, encoded))
+    shown = [
+        (coarse, round(x, 5), round(y, 5))
+        for coarse, (x, y, right, bottom) in zip(layout.coarse_mask.tolist(), layout.box.tolist(), strict=True)
+        if right > x and bottom > y
+    ]
+    for view, is_coarse in ((told.detail, False), (told.overview, True)):
+        corners = [(x, y) for coarse, x, y in shown if coarse == is_coarse]
+        assert (view is None) == (not corners)
+        if view is not None:
+            assert view.n_tokens == len(corners)
+            assert (view.columns, view.rows) == tuple(len(set(axis)) for axis in zip(*corners, strict=True))
+    assert (told.detail is None) == (kind == LLAVA and 200 in size and 1 in size)
+
+
+def test_a_picture_too_thin_for_details_is_told_of(tmp_path):
+    folder = str(save_tiny(tmp_path, LLAVA))
+    told = json.loads(stitch("inspect", folder, "--image-size", "1x200", "--json").stdout)
+    assert told["detail"] is None and told["overview"]["n_tokens"] == 16 and told["tiles"] == 1
+    assert "nothing, the picture is too thin" in stitch("inspect", folder, "--image-size", "1x200").stdout
+
+
 def test_a_hollow_model_holds_no_memory(hollow):
     vlm = load_hollow(hollow[0])
     assert {parameter.device.type for parameter in vlm.model.parameters()} == {"meta"}
@@ -85,7 +125,7 @@ def test_inspect_for_programs_and_for_people(hollow):
 
 def test_the_embedded_pair_is_inspected_unless_told_otherwise():
     told = json.loads(stitch("inspect", "--json").stdout)
-    assert told["checkpoint"] == str(pair_path("large")) and told["kept"] == 28 and told["visual_tokens"] == 320
+    assert told["checkpoint"] == "embedded:large" and told["kept"] == 28 and told["visual_tokens"] == 320
 
 
 @pytest.mark.parametrize(
@@ -146,7 +186,7 @@ def test_models_are_listed_for_people(columns):
     assert shown.exit_code == 0 and "…" not in shown.stdout
     for family in available_families():
         assert family.name in words
-    assert "OpenGVLab/InternVL2-2B" in words and str(pair_path("large")) in words
+    assert "OpenGVLab/InternVL2-2B" in words and "embedded:large:" in words
     pair = "--small OpenGVLab/InternVL2-2B --large OpenGVLab/InternVL2-Llama3-76B"
     assert pair in shown.stdout, "a pair is one line that can be copied"
 
@@ -156,7 +196,7 @@ def test_models_are_listed_for_programs():
     assert set(told["families"]) == {family.name for family in available_families()}
     assert told["families"]["InternVL"]["InternVL2"][-1] == "OpenGVLab/InternVL2-Llama3-76B"
     paper = {"small": "OpenGVLab/InternVL2-2B", "large": "OpenGVLab/InternVL2-26B", "source": "arXiv 2412.03324"}
-    assert paper in told["pairs"] and told["embedded"]["small"] == str(pair_path("small"))
+    assert paper in told["pairs"] and Path(told["embedded"]["embedded:small"], "config.json").is_file()
 
 
 def test_only_what_a_family_drives_is_listed():

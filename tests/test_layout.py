@@ -150,3 +150,11 @@ def test_tiles_are_numbered_where_rows_run_across_them():
     crops = anyres(2, 1, 2)
     assert crops.n_tiles == 3 and crops.tile_number.tolist() == [0] * 4 + [1, 1, 2, 2, 2] * 2
     assert together(crops, crops).n_tiles == 6
+
+
+def test_around_some_tokens_lies_the_rectangle_that_holds_them_in_each_picture():
+    """4 rows of 5 tokens, and 3 of 3 behind them: rows and columns counted by hand."""
+    layout = together(native(5, 4), native(3, 3))
+    assert layout.around(torch.tensor([5 + 1, 15 + 2])).tolist() == [6, 7, 11, 12, 16, 17]
+    assert layout.around(torch.tensor([0, 20 + 3, 20 + 7])).tolist() == [0, 23, 24, 26, 27]
+    assert layout.around(torch.tensor([], dtype=torch.long)).tolist() == []

@@ -1,12 +1,15 @@
 """The checks on users' own weights: they pass on sound models and fail on unsound ones."""
 
+import itertools
 import shutil
 
 import pytest
 import torch
+from layouts import KINDS
 from tiny import save_tiny_internvl
 
 from stitchvlm import verify
+from stitchvlm.crossing import carry
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +35,22 @@ def test_a_deaf_tap_is_found(pair, monkeypatch):
     monkeypatch.setattr("stitchvlm.attention._row_probabilities", lambda *_: iter(()))
     failed = [result.name for result in verify.run_checks(*pair, device="cpu") if not result.passed]
     assert "small: guide map equals eager attentions" in failed
+
+
+def test_a_map_that_is_carried_elsewhere_is_found(pair, monkeypatch):
+    def upside_down(scores, source, target):
+        return carry(scores, source, target).flip(0)
+
+    monkeypatch.setattr(verify, "carry", upside_down)
+    failed = [result.name for result in verify.run_checks(*pair, device="cpu") if not result.passed]
+    assert failed == ["pair: token grids"]
+
+
+@pytest.mark.parametrize("kinds", [*itertools.permutations(KINDS, 2)], ids=" to ".join)
+def test_a_map_of_one_token_lands_where_it_shows_on_every_layout(kinds):
+    source, target = (KINDS[kind] for kind in kinds)
+    shown = source.shows_mask.nonzero().flatten().tolist()
+    assert all(verify._lands(source, target, token) for token in shown[:: len(shown) // 7])
 
 
 def test_what_is_missing_is_refused_and_what_is_broken_ends_the_list(pair, tmp_path):

@@ -43,7 +43,7 @@ def large_answers(
             layout=layout,
             n_tiles=layout.n_tiles,
             n_tiles_encoded=layout.n_tiles_shown(present),
-            encoded_share=large.vlm.family.encoded_share(layout, present),
+            encoded=tuple(present.tolist()),
             n_proposed=len(prefilled.proposed[row]),
             n_accepted=generated.n_accepted[row],
         )

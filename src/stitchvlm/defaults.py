@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any, overload
 
+from stitchvlm.embedded import EMBEDDED_PAIR
 from stitchvlm.exits import CalibratedExit, ExitPolicy, SmallEarlyExit
 from stitchvlm.methods import Evidence, Method
-from stitchvlm.models import pair_path, recommended_exit
+from stitchvlm.models import recommended_exit
 
 
 def default_exit(embedded: bool) -> SmallEarlyExit:
@@ -33,7 +34,7 @@ def fill_pair(small: str | None, large: str | None, method: Method, exit: ExitPo
         ValueError: if a model is missing.
     """
     if small is None and large is None:
-        return str(pair_path("small")), str(pair_path("large"))
+        return EMBEDDED_PAIR
     if small is None and large is not None and not exit.needs_draft and Evidence.GUIDE_MAP not in method.needs:
         small = large
     if large is None and not method.asks_large:

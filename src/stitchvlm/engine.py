@@ -274,6 +274,6 @@ class Engine:
         if n_prompt + sampling.max_new_tokens > self.decoder.max_positions:
             raise ValueError(
                 f"the prompt has {n_prompt} tokens and the answer may have {sampling.max_new_tokens}, more than the "
-                f"{self.decoder.max_positions} that {self.vlm.source} can hold: use fewer or smaller pictures, a lower "
-                "--max-tiles or a lower --max-new-tokens"
+                f"{self.decoder.max_positions} that {self.vlm.source} can hold: use fewer or smaller pictures, a shorter question, "
+                "a lower --max-tiles or a lower --max-new-tokens"
             )

@@ -13,5 +13,9 @@ class NoPromiseError(ValueError):
     """The recorded questions do not bear what an exit was asked to promise."""
 
 
+class UnsuitableMethodError(ValueError):
+    """A method wants to see what a model does not show."""
+
+
 class UnreachableError(ValueError):
     """A method cannot come down to the asked share of visual tokens on a model of so many layers."""

@@ -17,8 +17,8 @@ from stitchvlm.engine import Engine, Plan
 from stitchvlm.errors import DataError
 from stitchvlm.exits import SmallEarlyExit
 from stitchvlm.families.base import VLM, Inputs, Prompt
-from stitchvlm.families.checkpoint import read_json
-from stitchvlm.families.internvl import InternVL, tap_language_model
+from stitchvlm.families.checkpoint import read_json, tap_language_model
+from stitchvlm.families.internvl import InternVL
 from stitchvlm.families.internvl2_checkpoint import load_model
 from stitchvlm.families.tiles import tiled_layout
 from stitchvlm.files import replace_file

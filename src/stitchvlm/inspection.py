@@ -33,8 +33,10 @@ class View:
     tile_rows: int
 
     @classmethod
-    def of(cls, layout: VisualLayout, mask: Bool[Tensor, " n_visual"]) -> "View":
-        """The view that the tokens of the mask make up, which must be some."""
+    def of(cls, layout: VisualLayout, mask: Bool[Tensor, " n_visual"]) -> "View | None":
+        """The view that the tokens of the mask make up; None where there are none."""
+        if not mask.any():
+            return None
         corners, number = layout.box[mask, :2], layout.tile_number[mask]
         tiles = torch.stack([corners[number == tile].amin(0) for tile in number.unique()])
         return cls(len(corners), *_n_different(corners), *_n_different(tiles))
@@ -48,6 +50,8 @@ class Inspection:
         n_layers: depth of the language model.
         n_structural: visual tokens that separate rows and show nothing.
         n_tiles: what the vision encoder sees, the overview included.
+        detail: None where a picture is so thin that none of its crops shows anything of it.
+        overview: None where the picture is seen in one view only.
         layer: before which layer tokens leave; None where all stay.
         kept_per_layer: visual tokens that each layer computes.
     """
@@ -58,7 +62,7 @@ class Inspection:
     image_size: tuple[int, int]
     n_visual: int
     n_tiles: int
-    detail: View
+    detail: View | None
     overview: View | None
     n_structural: int
     layer: int | None
@@ -103,16 +107,16 @@ def inspect_checkpoint(
     for start, n_keep in steps:
         kept[start:] = [n_keep] * (n_layers - start)
     shows = ~layout.structural_mask & layout.shows_mask
-    coarse = shows & layout.coarse_mask
+    detail, overview = (View.of(layout, shows & view) for view in (~layout.coarse_mask, layout.coarse_mask))
     return Inspection(
         checkpoint=source,
         family=vlm.family.name,
         n_layers=n_layers,
         image_size=size,
         n_visual=layout.n_visual,
-        n_tiles=layout.n_tiles,
-        detail=View.of(layout, shows & ~layout.coarse_mask),
-        overview=View.of(layout, coarse) if bool(coarse.any()) else None,
+        n_tiles=layout.n_tiles_shown(torch.arange(layout.n_visual)),
+        detail=detail,
+        overview=overview,
         n_structural=int(layout.structural_mask.sum()),
         layer=steps[0][0] if steps else None,
         kept_per_layer=tuple(kept),

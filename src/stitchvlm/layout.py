@@ -69,10 +69,28 @@ class VisualLayout:
         """True for tokens that show a part of a picture: neither structural nor all padding."""
         return (self.box[:, 2:] > self.box[:, :2]).all(1)
 
+    @property
+    def sources(self) -> Bool[Tensor, "n_visual n_tiles"]:
+        """Per visual token the tiles that have to be encoded for it: its own; none where it is structural."""
+        return (self.tile_number[:, None] == torch.arange(self.n_tiles)) & ~self.structural_mask[:, None]
+
+    def tiles_shown(self, ordinals: Int[Tensor, " _n_some"]) -> Bool[Tensor, " n_tiles"]:
+        """Which tiles have to be encoded for some visual tokens."""
+        return self.sources[ordinals.cpu()].any(0)
+
     def n_tiles_shown(self, ordinals: Int[Tensor, " _n_some"]) -> int:
-        """How many tiles some visual tokens come from; structural ones come from none."""
-        ordinals = ordinals.cpu()
-        return len(self.tile_number[ordinals[~self.structural_mask[ordinals]]].unique())
+        """How many those are."""
+        return int(self.tiles_shown(ordinals).sum())
+
+    def around(self, wanted: Int[Tensor, " n_wanted"]) -> Int[Tensor, " n_there"]:
+        """Ordinals of all visual tokens in the smallest rectangle of each picture that holds its ``wanted`` ones; ascending."""
+        centre, there = (self.box[:, :2] + self.box[:, 2:]) / 2, torch.zeros(self.n_visual, dtype=torch.bool)
+        image, box = self.image[wanted.cpu()], self.box[wanted.cpu()]
+        for number in image.unique():
+            some = box[image == number]
+            inside = (centre > some[:, :2].amin(0)) & (centre < some[:, 2:].amax(0))
+            there |= (self.image == number) & inside.all(1)
+        return there.nonzero().squeeze(1)
 
     @property
     def first_text_after_visual(self) -> int:

@@ -121,7 +121,7 @@ class Trace:
         layout: where the visual tokens sit that ``kept`` speaks of.
         n_tiles: tiles of the question's pictures in the large model; 0 where it was not called.
         n_tiles_encoded: how many of them its vision encoder saw, if only in part.
-        encoded_share: share of the vision encoder's work on all of them that this took; 0 where it was not called.
+        encoded: ordinals of the visual tokens that came out of it; None where the large model was not called.
         n_proposed: tokens of the small model's draft that went through the large model's prefill.
         n_accepted: proposed tokens that are part of the answer, those guessed later included.
     """
@@ -139,7 +139,7 @@ class Trace:
     layout: VisualLayout | None = None
     n_tiles: int = 0
     n_tiles_encoded: int = 0
-    encoded_share: float = 0.0
+    encoded: tuple[int, ...] | None = None
     n_proposed: int = 0
     n_accepted: int = 0
 

@@ -13,7 +13,14 @@ from stitchvlm.defaults import default_exit, fill_pair, within
 from stitchvlm.engine import Engine
 from stitchvlm.exits import ExitPolicy, parse_exit
 from stitchvlm.exits.bound import sampling_in_use, way_in_use
-from stitchvlm.families import check_checkpoint, check_quantizable, load_vlm, text_layers, usable_device
+from stitchvlm.families import (
+    check_checkpoint,
+    check_device_map,
+    check_quantizable,
+    load_vlm,
+    text_layers,
+    usable_device,
+)
 from stitchvlm.families.dtypes import parse_dtype
 from stitchvlm.guide import FirstQuery, GuidePass
 from stitchvlm.methods import LargeAlone, Method, TokenReducer, make_method
@@ -78,10 +85,12 @@ class Stitch:
                 embedded pair's own with the settings that it was fitted for (the defaults), and ``"never"`` otherwise.
             device: where the large model runs; None takes CUDA if there is any.
             small_device: where the small one runs; None takes ``device``.
-            device_map: accelerate's placement for the large model, instead of ``device``.
+            device_map: accelerate's placement for the large model, instead of ``device``: ``"auto"`` or another of its ways, or a
+                dictionary that gives every module a device or ``"disk"``.
             dtype: such as ``torch.bfloat16`` or ``"bfloat16"``; None takes the checkpoints' own.
             quantize: ``"int8"`` or ``"int4"`` for the large model's decoder layers in fewer bits, by bitsandbytes; the small model
-                and vision encoders stay as they are.
+                and vision encoders stay as they are. In int8 products round by what else is in the same pass, so that an answer may
+                differ where a draft was reused or other questions were in the batch.
             lazy_large: load the large model only when it is first needed.
             guide_tokens: limit for the draft, below that of the answer.
             first_query: where the prompt rows of the guide map begin.
@@ -116,6 +125,8 @@ class Stitch:
         dtype, sampling = parse_dtype(dtype), sampling or Sampling()
         if device_map is None:
             usable_device(device)
+        else:
+            check_device_map(device_map)
         depth = text_layers(check_checkpoint(large, reducer))
         check_steps(reducer, schedule(depth), depth)
         check_checkpoint(small)

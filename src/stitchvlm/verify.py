@@ -15,9 +15,10 @@ from torch import Tensor
 from stitchvlm.crossing import carry
 from stitchvlm.engine import Engine, Plan
 from stitchvlm.exits import SmallEarlyExit
-from stitchvlm.families import check_checkpoint, load_vlm, usable_device
+from stitchvlm.families import check_checkpoint, check_device_map, load_vlm, usable_device
 from stitchvlm.families.base import Prompt
 from stitchvlm.guide import run_guide
+from stitchvlm.layout import VisualLayout
 from stitchvlm.methods import Guided, Random
 from stitchvlm.records import Question
 from stitchvlm.sampling import Sampling
@@ -59,6 +60,8 @@ def run_checks(
     for source, place in ((small, small_device or device), (large, device)):
         check_checkpoint(source)
         usable_device(place)
+    if device_map is not None:
+        check_device_map(device_map)
     return _all_checks({"small": (small, small_device or device, None), "large": (large, device, device_map)}, dtype)
 
 
@@ -201,9 +204,18 @@ def _grids(small: Engine, large: Engine) -> tuple[bool, str]:
     question = [Question(_QUESTION, (_drawing(),))]
     ours, theirs = (engine.prepare(question).layouts[0] for engine in (small, large))
     counts = f"{ours.n_visual} visual tokens in the small model, {theirs.n_visual} in the large one"
-    carried = carry(torch.rand(ours.n_visual), ours, theirs)
     way = "on the same grid" if ours.matches(theirs) else "on different grids: maps are carried over the picture"
-    return bool((carried > 0).any()), f"{counts}, for a 640x480 picture, {way}"
+    shown = ours.shows_mask.nonzero().squeeze(1)
+    passed = all(_lands(ours, theirs, int(shown[at])) for at in (0, len(shown) // 2, -1))
+    return passed, f"{counts}, for a 640x480 picture, {way}"
+
+
+def _lands(ours: VisualLayout, theirs: VisualLayout, token: int) -> bool:
+    """Whether a map of one token alone is carried to tokens that show some of what it shows, and to no other."""
+    received = carry(torch.eye(ours.n_visual)[token], ours, theirs) > 0
+    low = torch.maximum(theirs.box[received, :2], ours.box[token, :2])
+    high = torch.minimum(theirs.box[received, 2:], ours.box[token, 2:])
+    return bool(received.any()) and bool((high > low).all())
 
 
 def _timing(small: Engine, large: Engine) -> tuple[bool, str]:

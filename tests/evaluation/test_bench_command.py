@@ -5,12 +5,14 @@ from contextlib import contextmanager
 
 import pytest
 from test_engine import picture
+from tiny import save_tiny_qwen_vl
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
 from stitchvlm.cli import app
 from stitchvlm.evaluation.bench import Bench
+from stitchvlm.methods import Guided
 from stitchvlm.sampling import Sampling
 from stitchvlm.stitch import Stitch, make_question
 from stitchvlm.timing import Stopwatch
@@ -86,6 +88,19 @@ def test_a_tile_that_is_not_encoded_and_a_draft_are_counted(bench):
     verified, plain = few.work(few_asked), anew.work(anew.ask(Stopwatch()))
     assert verified["large_prefill"].flops > plain["large_prefill"].flops
     assert verified["large_prefill"].bytes > plain["large_prefill"].bytes
+
+
+def test_a_crop_is_counted_as_what_is_encoded_of_it(tmp_path):
+    pair = [str(save_tiny_qwen_vl(tmp_path / str(seed), "qwen2_vl", n_layers=2, seed=seed)) for seed in (1, 2)]
+    method = Guided(crop=True)
+    vlm = Stitch.from_pretrained(*pair, device="cpu", exit="never", method=method, keep=0.05, sampling=Sampling(2))
+    asking, counter = Bench(vlm, make_question("What is it?", picture(112, 84))), Counter()
+    asked = asking.ask(counter)
+    work = asking.work(asked)
+    assert 0 < len(asked.answer.trace.encoded) < asked.answer.trace.n_visual
+    for name in ("small_encode", "large_encode"):
+        assert work[name].flops == pytest.approx(counter.flops[name], rel=UNCOUNTED)
+    assert work["large_encode"].flops < work["small_encode"].flops
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-from PIL import Image
+from test_engine import picture
 from typer.testing import CliRunner
 
 from stitchvlm.cli import app
@@ -211,7 +211,7 @@ def test_a_killed_comparison_goes_on_where_it_stopped(tiny_pair, scenes, tmp_pat
 def questions(tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
-    Image.effect_noise((64, 48), 30).convert("RGB").save(folder / "a.png")
+    picture(64, 48).save(folder / "a.png")
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     rows = [
         {"image": "a.png", "question": "What?", "answer": "x", "id": "good"},

@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-from PIL import Image
+from test_engine import picture
 from typer.testing import CliRunner
 
 from stitchvlm.cli import app
@@ -152,7 +152,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tiny_pair, scenes, tmp_path):
 def test_questions_without_right_answers_are_recorded_and_an_exit_fitted_to_agreement(tiny_pair, tmp_path):
     lines = []
     for number in range(5):
-        Image.effect_noise((64, 48), 20 + number).convert("RGB").save(tmp_path / f"{number}.png")
+        picture(64, 48, number).save(tmp_path / f"{number}.png")
         lines.append(json.dumps({"image": f"{number}.png", "question": "What?"}))
     (tmp_path / "q.jsonl").write_text("\n".join(lines))
     out, pair = tmp_path / "both.jsonl", ["--small", tiny_pair[0], "--large", tiny_pair[1], "--device", "cpu"]

@@ -3,6 +3,8 @@
 import pytest
 import torch
 from PIL import Image
+from test_engine import picture
+from tiny import LLAVA, QWEN_VL, save_tiny, save_tiny_qwen_vl
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -54,6 +56,37 @@ def test_vision_is_what_torch_counts_whatever_is_kept(engine, inputs):
         flops, _ = counted(lambda: family.encode(vlm, inputs))
     count = FlopCount(engine)
     assert count.vision(inputs) == flops > 0 and count.vision(inputs) == flops
+
+
+@pytest.mark.parametrize("kind", QWEN_VL)
+def test_the_rectangle_around_what_stays_counts_as_a_picture_of_its_size(tmp_path, kind):
+    """Against the picture as a stranger would have cut it; by tokens, 15 of 48, it would be too much."""
+    engine = Engine(load_vlm(str(save_tiny_qwen_vl(tmp_path, kind)), torch.float32, "cpu"))
+    vlm, whole = engine.vlm, picture(8 * 14, 6 * 14)
+    inputs = engine.prepare([make_question("What is it?", whole)])
+    around = inputs.layouts[0].around(torch.tensor([8 + 2, 24 + 6]))
+    cut = vlm.image_processor([whole.crop((2 * 14, 14, 7 * 14, 4 * 14))], return_tensors="pt")
+    with torch.inference_mode():
+        flops, _ = counted(lambda: vlm.model.get_image_features(**cut, return_dict=True))
+    count = FlopCount(engine)
+    assert count.vision(inputs, [around]) == same(flops)
+    assert count.vision(inputs, [around]) < count.vision(inputs) * 15 / 48
+
+
+@pytest.mark.parametrize("kind", ["qwen2", LLAVA])
+def test_tiles_that_are_not_encoded_are_not_counted(tmp_path, kind):
+    """Each time as torch counts it, although equal numbers of equal tiles are counted once."""
+    engine = Engine(load_vlm(str(save_tiny(tmp_path, kind)), torch.float32, "cpu"))
+    vlm = engine.vlm
+    inputs = engine.prepare([make_question("What is it?", picture(90, 60))])
+    layout, count, found = inputs.layouts[0], FlopCount(engine), set()
+    for wanted in ([0], [layout.n_visual - 1], [0, layout.n_visual // 2], []):
+        present = [vlm.family.encoded_with(layout, torch.tensor(wanted, dtype=torch.long))]
+        with torch.inference_mode():
+            flops, _ = counted(lambda present=present: vlm.family.encode(vlm, inputs, present))
+        found.add(count.vision(inputs, present))
+        assert count.vision(inputs, present) == flops < count.vision(inputs)
+    assert len(found) >= 3 and 0 in found
 
 
 def test_half_the_tokens_are_less_than_half_the_attention(engine):

@@ -100,8 +100,8 @@ def test_bytes_of_the_vision_encoder_by_hand(engine, parts):
     """A picture of 64 x 48 makes 5 tiles of 28 x 28 in three colours, of which one or none is encoded."""
     inputs = engine.prepare([make_question("What is it?", Image.new("RGB", (64, 48), "red"))])
     state = engine.vlm.model.config.text_config.hidden_size * 4
-    count = ByteCount(engine)
-    assert len(inputs.pixels) == 5
-    assert count.vision(inputs, 30) == parts["vision"] + 5 * 3 * 28**2 * 4 + 30 * state
-    assert count.vision(inputs, 14, seen=0.2) == parts["vision"] + 3 * 28**2 * 4 + 14 * state
-    assert count.vision(inputs, 10, seen=0.0) == 10 * state
+    count, (tiles,) = ByteCount(engine), inputs.tiles
+    assert len(tiles) == 5
+    assert count.vision([tiles], 30) == parts["vision"] + 5 * 3 * 28**2 * 4 + 30 * state
+    assert count.vision([tiles[1:2]], 14) == parts["vision"] + 3 * 28**2 * 4 + 14 * state
+    assert count.vision([], 10) == 10 * state

@@ -9,6 +9,7 @@ import pytest
 from stitchvlm.cascade import Cascade
 from stitchvlm.engine import Engine
 from stitchvlm.errors import DataError
+from stitchvlm.evaluation.compare import within_reach
 from stitchvlm.evaluation.results import ResultFile
 from stitchvlm.evaluation.sample import Problem
 from stitchvlm.evaluation.settings import RunSettings, by_label, parse_method
@@ -356,3 +357,14 @@ def test_rows_that_a_table_would_call_the_same_are_refused(settings, name):
 def test_labels(settings):
     assert settings(method="small").label == "small-alone" and settings(exit=0.5).label == "guided 50% + exit 0.5"
     assert settings(method="fastv", options={"layer": 1}, exit="never").label == "fastv (layer 1) 50%"
+
+
+def test_a_method_that_wants_to_see_what_the_large_model_does_not_show():
+    """Compared with others it is left out with the reason; alone it is refused before any weights are read."""
+    named = [("guided", 0.35), ("visionzip", 0.35), ("small-alone", 0.35), ("large-alone", 0.35)]
+    pair = {"small": "embedded:small", "large": "embedded:qwen2-vl", "exit": "never"}
+    rows = by_label(RunSettings(method=method, keep=keep, **pair) for method, keep in named)
+    kept, (why,) = within_reach(rows)
+    assert set(rows) - set(kept) == {"visionzip 35%"} and "which Qwen-VL models do not show" in why
+    with pytest.raises(ValueError, match="visionzip needs the vision encoder's attention and keys, which Qwen-VL"):
+        Study({"visionzip": rows["visionzip 35%"]}, "cpu")

@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from stitchvlm.embedded import embedded_folder
 from stitchvlm.errors import DataError
 from stitchvlm.families.fingerprint import WHOLE_BYTES, fingerprint
-from stitchvlm.models import pair_path
 
 SAMPLED = 1000
 """A limit below the size of the tiny checkpoint, so that it is read as large ones are."""
@@ -100,10 +100,10 @@ def test_a_large_file_that_is_no_safetensors_file_is_refused(copy):
 
 def test_a_language_model_of_the_embedded_pair_that_is_trained_anew_is_another(tmp_path):
     """Its weights lie in the middle of the file: what the file ends with is the vision tower, which is frozen."""
-    folder = Path(shutil.copytree(pair_path("small"), tmp_path / "small"))
+    folder = Path(shutil.copytree(embedded_folder("embedded:small"), tmp_path / "small"))
     file = folder / "model.safetensors"
     marks = {fingerprint(str(folder), limit) for limit in (WHOLE_BYTES, SAMPLED)}
-    assert fingerprint(str(pair_path("small"))) in marks
+    assert fingerprint("embedded:small") in marks
     content = file.read_bytes()
     n_header = int.from_bytes(content[:8], "little")
     tensors = json.loads(content[8 : 8 + n_header])
@@ -113,3 +113,11 @@ def test_a_language_model_of_the_embedded_pair_that_is_trained_anew_is_another(t
     file.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
     os.utime(file, (1, 1))
     assert marks.isdisjoint(fingerprint(str(folder), limit) for limit in (WHOLE_BYTES, SAMPLED))
+
+
+def test_an_embedded_checkpoint_is_known_by_its_folder_too():
+    """Runs that name the pair, or its folders, or nothing go into one file."""
+    folder = embedded_folder("embedded:small")
+    assert fingerprint("embedded:small") == fingerprint(str(folder)) and folder.name == "small"
+    with pytest.raises(ValueError, match=r"embedded:tiny does not come with the package: there are embedded:small, "):
+        fingerprint("embedded:tiny")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from released import load_released
 from safetensors.torch import load_file, save_file
 from transformers import InternVLConfig, InternVLForConditionalGeneration
 
@@ -236,21 +237,7 @@ def test_every_weight_of_a_published_size_converts(size: str) -> None:
     vision, llm, template, billions = _SIZES[size]
     config = _release_config(vision, llm, template)
     shapes = _release_shapes(config)
-    state = {name: torch.empty(shape, device="meta", dtype=torch.bfloat16) for name, shape in shapes.items()}
-    model, report = release_class().from_pretrained(
-        None,
-        config=native_config(config),
-        state_dict=state,
-        dtype=torch.bfloat16,
-        device_map={"": "meta"},
-        output_loading_info=True,
-    )
-    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
-        assert not report[kind], (kind, sorted(map(str, report[kind]))[:5])
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    assert parameters == sum(math.prod(shape) for shape in shapes.values())
-    # Model cards round to three digits.
-    assert parameters / 1e9 == pytest.approx(billions, rel=0.005)
+    load_released(release_class(), native_config(config), shapes, billions)
 
 
 # --- tiny checkpoints on disk

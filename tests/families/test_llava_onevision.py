@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from released import load_released
 from safetensors.torch import load_file, save_file
 from tiny import LLAVA_TEMPLATE, LLAVA_TOKENS, byte_tokenizer, save_tiny_llava_onevision
 from transformers import (
@@ -21,13 +22,14 @@ from transformers import (
 from stitchvlm import Stitch, make_question
 from stitchvlm.engine import Engine
 from stitchvlm.families import VLM, LlavaOnevision, load_vlm
+from stitchvlm.families.anyres import anyres_layout
 from stitchvlm.families.llava_onevision import anyres_cut
 from stitchvlm.families.tiles import shrink
 from stitchvlm.methods import Guided, ReductionView
-from stitchvlm.proposals import proposals
-from stitchvlm.records import Draft, Question
+from stitchvlm.passes import Plan
+from stitchvlm.records import Question
 from stitchvlm.sampling import Sampling
-from stitchvlm.schedule import Shrink
+from stitchvlm.schedule import Schedule, Shrink
 from stitchvlm.verify import run_checks
 
 SIZES = [(640, 480), (480, 640), (1000, 90), (300, 1000), (384, 384), (200, 201), (2500, 1900), (1200, 2300)]
@@ -107,20 +109,8 @@ def published_shapes(size: str) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 @pytest.mark.parametrize("size", PUBLISHED)
 def test_every_weight_of_a_published_size_has_its_place(size):
-    shapes = dict(published_shapes(size))
-    model, report = LlavaOnevisionForConditionalGeneration.from_pretrained(
-        None,
-        config=published_config(size),
-        state_dict={name: torch.empty(shape, device="meta", dtype=torch.bfloat16) for name, shape in shapes.items()},
-        dtype=torch.bfloat16,
-        device_map={"": "meta"},
-        output_loading_info=True,
-    )
-    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
-        assert not report[kind], (kind, sorted(map(str, report[kind]))[:5])
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    assert parameters == sum(torch.Size(shape).numel() for shape in shapes.values())
-    assert parameters / 1e9 == pytest.approx(PUBLISHED[size][-1], rel=0.005)
+    kind, billions = LlavaOnevisionForConditionalGeneration, PUBLISHED[size][-1]
+    model = load_released(kind, published_config(size), dict(published_shapes(size)), billions)
     decoder = LlavaOnevision().decoder(VLM(size, LlavaOnevision(), model, None, None, (), 151646))
     assert len(decoder.layers) == PUBLISHED[size][2] and decoder.max_positions == 32768
 
@@ -353,6 +343,19 @@ def test_tokens_change_with_the_tiles_they_are_made_of_and_with_no_other(vlm, si
         assert torch.equal(changed, layout.made_of[:, tile])
 
 
+@pytest.mark.parametrize("most", [None, 6, 12])
+@pytest.mark.parametrize("side", [1, 2, 3, 20, 27])
+def test_tokens_are_made_of_the_crops_that_resampling_mixes(published, side, most):
+    """Every crop's tokens carry its number; what is more than 0 of it after stitching says whose parts there are."""
+    some = np.random.default_rng(side).integers(200, 3000, (20, 2)).tolist()
+    for size in [*SIZES, *map(tuple, some)]:
+        cut = replace(anyres_cut(published, size, most), side=side)
+        if not all(cut.grid):
+            continue
+        numbers = torch.eye(cut.n_tiles)[:, None].expand(-1, side**2, -1)
+        assert torch.equal(cut.stitch(numbers, torch.zeros(cut.n_tiles)) > 0, cut.places()[2]), size
+
+
 @pytest.mark.parametrize("size", [(90, 90), (90, 30)])
 def test_a_token_alone_needs_few_tiles(vlm, size, monkeypatch):
     inputs, seen = prepared(vlm, size), []
@@ -370,7 +373,30 @@ def test_a_token_alone_needs_few_tiles(vlm, size, monkeypatch):
         assert bool(layout.structural_mask[wanted]) == (not seen)
 
 
-# --- pictures and questions that are hard to serve
+@pytest.mark.parametrize("size", [(91, 90), (100, 60), (90, 30)])
+@pytest.mark.parametrize("budget", [1, 2, 3])
+def test_a_budget_of_tiles_bounds_what_is_encoded(vlm, size, budget):
+    """By the tiles that go through the encoder, also where tokens are made of several crops; the best token may need more."""
+    engine, inputs = Engine(vlm), prepared(vlm, size)
+    layout = inputs.layouts[0]
+    scores = torch.rand(layout.n_visual, generator=torch.Generator().manual_seed(budget))
+    scores[layout.made_of.sum(1).argmax()] = 2.0
+    plan = Plan(Schedule.single(0.3, 0), Guided(tile_budget=budget), [scores])
+    foreseen = engine.foresee(plan, inputs.layouts)
+    encoded = vlm.family.encoded_tiles(vlm, inputs, engine.encoded(inputs, foreseen))
+    assert 1 <= sum(map(len, encoded)) <= budget
+    assert not layout.structural_mask[foreseen.foreseen.kept[0]].all()
+
+
+def test_tiles_that_no_token_lies_in_are_counted(vlm):
+    """One token a crop, and three rows of crops that are resampled to two rows of tokens."""
+    cut = replace(anyres_cut(vlm, (90, 90), None), side=1)
+    layout = anyres_layout(torch.arange(cut.n_visual), [cut], cut.n_visual)
+    assert (cut.grid, cut.n_tiles) == ((2, 2), 10)
+    assert layout.n_tiles == layout.n_tiles_shown(torch.arange(layout.n_visual)) == 10
+
+
+# --- pictures and questions that are hard to serve, beside what tests/test_bad_input.py asks of every family
 
 
 @pytest.mark.parametrize("size", [(1, 1), (200, 1), (2, 400), (1, 3000)])
@@ -387,19 +413,10 @@ def test_pictures_that_shrink_to_nothing_but_newlines_are_still_seen(vlm):
         assert len(vlm.family.encode(vlm, inputs)) == inputs.layouts[0].n_visual >= 2
 
 
-def test_questions_with_many_pictures_are_answered_or_refused(vlm):
+def test_more_pictures_than_the_context_holds_are_refused(vlm):
     engine = Engine(vlm)
-    inputs = prepared(vlm, *[(8, 9)] * 40)
-    assert inputs.layouts[0].n_visual == 40 * 17 == len(vlm.family.encode(vlm, inputs))
     with pytest.raises(ValueError, match="the prompt has .* more than the 2048 that"):
         engine.check_context(prepared(vlm, *[(8, 9)] * 125).layouts, Sampling(1))
-
-
-def test_the_image_token_is_refused_as_text_and_in_drafts(vlm):
-    with pytest.raises(ValueError, match="'<image>', which stands for a picture"):
-        vlm.family.prepare(vlm, [Question("an <image> of what?", (coordinates(9, 9),))], None)
-    draft = Draft((5, vlm.placeholder_id, 7), "", (-0.1,) * 3, None, True)
-    assert proposals([draft], vlm, vlm, 8) == [[]]
 
 
 # --- the whole path

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from tiny import LLAVA, save_tiny
+from torch import nn
 from transformers import (
     InternVLForConditionalGeneration,
     LlavaOnevisionForConditionalGeneration,
@@ -19,10 +20,11 @@ from typer.testing import CliRunner
 from stitchvlm import Stitch
 from stitchvlm.attention import TAPPED_SDPA
 from stitchvlm.cli import app
+from stitchvlm.errors import DataError
 from stitchvlm.evaluation.results import ResultFile
 from stitchvlm.evaluation.settings import RunSettings
 from stitchvlm.exits.bound import difference
-from stitchvlm.families import load_vlm
+from stitchvlm.families import InternVL, check_quantizable, load_vlm
 
 CLASSES = {
     "qwen2": InternVLForConditionalGeneration,
@@ -72,10 +74,37 @@ def test_every_family_hands_it_to_transformers(tmp_path, bitsandbytes, told, kin
         assert config.bnb_4bit_quant_type == "nf4" and config.bnb_4bit_compute_dtype == torch.bfloat16
     assert told[folder]["device_map"] == {"": "cpu"} and told[folder]["dtype"] == torch.bfloat16
     assert vlm.model.config.text_config._attn_implementation == TAPPED_SDPA
-    kept = [name for name, _ in vlm.model.named_modules() if name in config.llm_int8_skip_modules]
-    assert "lm_head" in kept and not any("language_model" in name for name in kept)
-    parts = {f"model.{name}" for name, _ in vlm.model.model.named_children()}
-    assert parts - {"model.language_model"} <= set(kept)
+    linear = {name for name, part in vlm.model.named_modules() if isinstance(part, nn.Linear)}
+    decoder = {name for name in linear if name.startswith("model.language_model.layers.")}
+    assert "lm_head" in linear - decoder and set(config.llm_int8_skip_modules) == linear - decoder
+
+
+class Renamed(InternVLForConditionalGeneration):
+    """A model whose parts are called as in no other one, with a linear layer of its own beside them."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.bridge = nn.Linear(2, 2)
+        self.model.eyes = self.model.vision_tower
+        del self.model.vision_tower
+
+
+class Other(InternVL):
+    """A family of that model; nothing but this class knows it."""
+
+    name = "Other"
+
+    def load(self, source, folder, dtype, device_map, quantize=None):
+        vlm = super().load(source, folder, dtype, "meta")
+        return replace(vlm, model=Renamed(vlm.model.config) if quantize is None else quantize)
+
+
+def test_a_family_with_other_names_need_not_be_known_elsewhere(tmp_path, bitsandbytes, monkeypatch):
+    folder = str(save_tiny(tmp_path, "qwen2", n_layers=1))
+    monkeypatch.setattr("stitchvlm.families._BUILT_IN", (Other,))
+    kept = load_vlm(folder, device="cpu", quantize="int8").model.llm_int8_skip_modules
+    assert {"bridge", "lm_head", "model.eyes.encoder.layer.0.attention.q_proj"} <= set(kept)
+    assert not [name for name in kept if name.startswith("model.language_model.layers.")]
 
 
 def test_only_the_large_model_is_quantized(tiny_pair, bitsandbytes, told):
@@ -105,6 +134,50 @@ def test_a_device_that_it_does_not_know_is_refused(tiny_pair, bitsandbytes, told
     with pytest.raises(ValueError, match="int8 does not work on cpu with the installed bitsandbytes: choose a GPU"):
         Stitch.from_pretrained(*tiny_pair, device="cpu", quantize="int8")
     assert not told
+
+
+@pytest.mark.parametrize("bits", ["int8", "int4"])
+def test_parts_on_disk_are_refused_before_anything_is_loaded(tiny_pair, bitsandbytes, told, bits):
+    folder, told_of_disk = tiny_pair[1], f"quantize {bits} does not go with parts on disk: give device_map a device for"
+    on_disk = dict.fromkeys(("model.vision_tower", "model.language_model"), "cpu") | {"lm_head": "disk"}
+    for ask in (
+        lambda: load_vlm(folder, device_map=on_disk | {"model.multi_modal_projector": "cpu"}, quantize=bits),
+        lambda: Stitch.from_pretrained(*tiny_pair, device_map=on_disk, quantize=bits, lazy_large=True),
+        lambda: load_vlm(folder, device_map={"": "disk"}, quantize=bits),
+    ):
+        with pytest.raises(ValueError, match=told_of_disk) as refused:
+            ask()
+        assert not isinstance(refused.value, DataError)
+    assert not told
+
+
+@pytest.mark.parametrize("gpu", [0, "cuda:1"])
+def test_parts_on_the_cpu_beside_a_gpu_are_refused(tiny_pair, bitsandbytes, gpu):
+    bitsandbytes.supported_torch_devices = {"cpu", "cuda"}
+    parts = {"model": gpu, "lm_head": "cpu"}
+    with pytest.raises(
+        ValueError, match="int4 does not go with parts on the CPU beside others on cuda: give device_map GPUs"
+    ):
+        check_quantizable(tiny_pair[1], "int4", device_map=parts)
+    for fine in ({"model": gpu, "lm_head": 1}, {"model": "cpu", "lm_head": "cpu"}, "cpu", "auto"):
+        check_quantizable(tiny_pair[1], "int4", device_map=fine)
+    bitsandbytes.supported_torch_devices = {"cuda"}
+    with pytest.raises(ValueError, match="int4 does not work on cpu with the installed bitsandbytes"):
+        check_quantizable(tiny_pair[1], "int4", device_map="cpu")
+
+
+def test_where_a_spread_model_does_not_fit_the_advice_is_not_to_fetch_it_alone(tiny_pair, bitsandbytes, monkeypatch):
+    """As transformers refuses when accelerate has found no room for all of it."""
+
+    def full(*_, **__):
+        raise ValueError("Some modules are dispatched on the CPU or the disk.")
+
+    for kind in CLASSES.values():
+        monkeypatch.setattr(kind, "from_pretrained", full)
+    with pytest.raises(
+        DataError, match="dispatched on the CPU or the disk.*leave quantize out, give it devices with room"
+    ):
+        load_vlm(tiny_pair[1], device_map="auto", quantize="int8")
 
 
 def test_other_kinds_are_refused(tiny_pair):

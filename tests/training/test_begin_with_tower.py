@@ -3,7 +3,7 @@
 import torch
 from safetensors.torch import load_file
 
-from stitchvlm.models import pair_path
+from stitchvlm.embedded import embedded_folder
 from stitchvlm.training.pipeline import Pipeline
 from stitchvlm.training.recipes import RECIPES
 
@@ -11,8 +11,8 @@ from stitchvlm.training.recipes import RECIPES
 def test_only_the_tower_and_the_projector_are_taken(tmp_path):
     pipeline = Pipeline("small", RECIPES["scenes"], tmp_path / "data", tmp_path / "run", 7, torch.device("cpu"))
     fresh = pipeline.model.model.language_model.embed_tokens.weight.clone()
-    assert pipeline.begin_with(pair_path("small"), "tower") == "tower"
-    saved = load_file(pair_path("small") / "model.safetensors")
+    assert pipeline.begin_with(embedded_folder("embedded:small"), "tower") == "tower"
+    saved = load_file(embedded_folder("embedded:small") / "model.safetensors")
     projector = next(value for name, value in saved.items() if "multi_modal_projector.linear_2.weight" in name)
     assert torch.equal(pipeline.model.model.multi_modal_projector.linear_2.weight, projector.float())
     assert torch.equal(pipeline.model.model.language_model.embed_tokens.weight, fresh)

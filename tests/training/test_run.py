@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torch
-from PIL import Image
+from test_engine import picture
 
 from stitchvlm import Stitch
 from stitchvlm.errors import DataError
@@ -68,9 +68,8 @@ def test_the_saved_pair_loads_and_answers(out, no_fonts):
     assert train("tiny", out, fonts=no_fonts, workers=1, device="cpu")
     small, large = (str(out / "pair" / which) for which in ("small", "large"))
     assert [load_vlm(f, device="cpu").model.config.text_config.num_hidden_layers for f in (small, large)] == [3, 4]
-    picture = Image.effect_noise((640, 480), 60).convert("RGB")
     vlm = Stitch.from_pretrained(small=small, large=large, device="cpu")
-    answer = vlm("What is written on the red circle?", image=picture)
+    answer = vlm("What is written on the red circle?", image=picture(640, 480))
     assert isinstance(answer.text, str) and answer.trace.n_visual == 320
 
 

@@ -53,6 +53,8 @@ def answer_account(answer: Answer, policy: SmallEarlyExit) -> Group:
         account.add_row("scores", scores)
     account.add_row("exit", policy.rule + (f": {policy.origin}" if policy.origin else ""))
     account.add_row("visual tokens", _tokens(answer))
+    if spared := _spared(answer):
+        account.add_row("encoded", spared)
     return Group(account, _seconds(answer))
 
 
@@ -67,6 +69,16 @@ def _tokens(answer: Answer) -> str:
         return f"none of {trace.n_visual} went through the large model: the small one's answer stands"
     share = f"{trace.average_retention:.1%} of the work averaged over {len(trace.kept_per_layer)} layers"
     return f"{trace.n_kept} of {trace.n_visual} kept to the end, {share}"
+
+
+def _spared(answer: Answer) -> str:
+    """What the large model's vision encoder saw where that was not all; empty otherwise."""
+    trace = answer.trace
+    if trace.n_tiles_encoded < trace.n_tiles:
+        return f"{trace.n_tiles_encoded} of {trace.n_tiles} tiles"
+    if trace.encoded is not None and len(trace.encoded) < trace.n_visual:
+        return f"what {len(trace.encoded)} of {trace.n_visual} visual tokens show"
+    return ""
 
 
 def _seconds(answer: Answer) -> Table:

@@ -1,7 +1,7 @@
 """``stitch compare``: many ways of answering on the same questions, in one run and one folder."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -52,6 +52,7 @@ def compare(
     device_map: options.DeviceMap = None,
     dtype: options.Dtype = "auto",
     quantize: options.Quantize = None,
+    cuda_graphs: options.CudaGraphs = True,
     max_tiles: options.MaxTiles = None,
     max_new_tokens: options.MaxNewTokens = 64,
     seed: options.Seed = 0,
@@ -82,7 +83,12 @@ def compare(
         exit="never",
     )
     rows, left_out = within_reach(make_rows(base, _listed(methods), _listed(keep), _listed(exit)))
-    devices = {"device": device, "small_device": small_device, "device_map": device_map}
+    devices: dict[str, Any] = {
+        "device": device,
+        "small_device": small_device,
+        "device_map": device_map,
+        "cuda_graphs": cuda_graphs,
+    }
     opened = open_task(task, n, metric, strict)
     extras = Extras(live, not no_memory, agreement)
     table = run_with_bar(Comparison(task, opened, rows, devices, strict, extras, left_out), out)

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -59,6 +59,7 @@ def evaluate(
     device_map: options.DeviceMap = None,
     dtype: options.Dtype = "auto",
     quantize: options.Quantize = None,
+    cuda_graphs: options.CudaGraphs = True,
     keep: options.Keep = "9%",
     layer: options.Layer = None,
     method: Annotated[
@@ -115,15 +116,20 @@ def evaluate(
         raise ValueError(f"without right answers there is no difference to tell: leave --against {against} out")
     opened = open_task(task, n, metric, strict, unlabelled)
     baseline = None if against is None else scores_by_id(_other_results(against, settings.identity(opened.name)))
+    devices: dict[str, Any] = {
+        "device": device,
+        "small_device": small_device,
+        "device_map": device_map,
+        "cuda_graphs": cuda_graphs,
+    }
     asked = {sample.id for sample in opened.samples}
     problems = list(opened.problems)
     with ResultFile(out, settings.identity(opened.name)) as results:
         if not asked <= results.ids():
-            study = Study({name: settings}, device, small_device, device_map, n_live=live)
+            study = Study({name: settings}, **devices, n_live=live)
             run_with_bar(study, opened.samples, {name: results}, strict)
             problems += study.problems
         if memory and results.records and not read_settings(out).get("memory"):
-            devices = {"device": device, "small_device": small_device, "device_map": device_map}
             try:
                 results.note_memory(peak_memory(settings, task, results.records[0]["id"], devices, unlabelled))
             except DataError as error:
@@ -180,6 +186,7 @@ def tell_problems(problems: "Sequence[Problem]", shown: int = 20) -> None:
 
 def _other_results(path: Path, ours: "dict[str, Any]") -> list[dict]:
     """The records of the same large model alone on the same task."""
+    from stitchvlm.evaluation.belonging import CONDITIONS
     from stitchvlm.evaluation.results import read_records, read_settings
     from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE
 
@@ -191,14 +198,7 @@ def _other_results(path: Path, ours: "dict[str, Any]") -> list[dict]:
             f"{path} holds {settings.get('method')} on {settings.get('task')}, not {LARGE_ALONE} on {ours['task']}: "
             "name results of stitch eval --method large-alone on the same task"
         )
-    compared = (
-        "dtype",
-        "quantize",
-        "max_tiles",
-        "max_new_tokens",
-        *(("large",) if ours["method"] != SMALL_ALONE else ()),
-    )
-    for name in compared:
+    for name in (*CONDITIONS, *(("large",) if ours["method"] != SMALL_ALONE else ())):
         if settings.get(name) != ours[name]:
             raise ValueError(
                 f"{path} was recorded with {name} {settings.get(name)}, not {ours[name]}: name results recorded alike"

@@ -27,11 +27,11 @@ def inspect(
 ) -> None:
     """Tell a checkpoint's family, the visual tokens of a picture and what a setting keeps; no weights are loaded."""
     from stitchvlm.commands.quiet import quieten
+    from stitchvlm.embedded import EMBEDDED_PAIR
     from stitchvlm.inspection import inspect_checkpoint, parse_size
-    from stitchvlm.models import pair_path
 
     quieten()
-    told = inspect_checkpoint(checkpoint or str(pair_path("large")), parse_size(image_size), keep, layer, max_tiles)
+    told = inspect_checkpoint(checkpoint or EMBEDDED_PAIR[1], parse_size(image_size), keep, layer, max_tiles)
     if as_json:
         print(json.dumps(_as_dict(told)))
     else:
@@ -46,7 +46,7 @@ def _as_dict(told: "Inspection") -> dict[str, Any]:
         "image_size": told.image_size,
         "visual_tokens": told.n_visual,
         "tiles": told.n_tiles,
-        "detail": vars(told.detail),
+        "detail": None if told.detail is None else vars(told.detail),
         "overview": None if told.overview is None else vars(told.overview),
         "structural_tokens": told.n_structural,
         "pruned_before_layer": told.layer,
@@ -67,7 +67,7 @@ def _show(told: "Inspection") -> None:
     table.add_row("checkpoint", told.checkpoint)
     table.add_row("family", f"{told.family}, {told.n_layers} layers in the language model")
     table.add_row("picture", f"{width} x {height} pixels: {told.n_visual} visual tokens in {told.n_tiles} tiles")
-    table.add_row("in detail", _view(told.detail))
+    table.add_row("in detail", "nothing, the picture is too thin" if told.detail is None else _view(told.detail))
     if told.overview is not None:
         table.add_row("overview", _view(told.overview))
     if told.n_structural:

@@ -8,15 +8,15 @@ from stitchvlm.commands import options
 
 def models(as_json: options.Json = False, debug: options.Debug = False) -> None:
     """List the supported families with checkpoints of theirs, and pairs that go together."""
+    from stitchvlm.embedded import EMBEDDED, embedded_folder
     from stitchvlm.families import survey_families
     from stitchvlm.families.known import known_lines, known_pairs
-    from stitchvlm.models import pair_path
 
     families, problems = survey_families()
     for problem in problems:
         print(f"stitch: {' '.join(problem.split())}", file=sys.stderr)
     lines, pairs = known_lines(families), known_pairs(families)
-    embedded = {"small": str(pair_path("small")), "large": str(pair_path("large"))}
+    embedded = {name: str(embedded_folder(name)) for name in EMBEDDED}
     if as_json:
         told = {family.name: {line.name: line.checkpoints for of, line in lines if of is family} for family in families}
         listed = [{"small": pair.small, "large": pair.large, "source": pair.source or None} for pair in pairs]
@@ -41,5 +41,5 @@ def models(as_json: options.Json = False, debug: options.Debug = False) -> None:
     console.print(
         "Without --small and --large the embedded pair answers. Any of these may guide any other.", soft_wrap=True
     )
-    for which, folder in embedded.items():
-        console.print(f"embedded {which}: {folder}", soft_wrap=True)
+    for name, folder in embedded.items():
+        console.print(f"{name}: {folder}", soft_wrap=True)

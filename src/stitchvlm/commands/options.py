@@ -9,7 +9,9 @@ MODELS, REDUCTION, ANSWER = "Models", "What the large model sees", "Answer"
 Small = Annotated[
     str | None,
     typer.Option(
-        metavar="MODEL", rich_help_panel=MODELS, help="Hub id or folder of the guide. Default: the embedded pair."
+        metavar="MODEL",
+        rich_help_panel=MODELS,
+        help="Hub id or folder of the guide. Default: the embedded pair (embedded:small).",
     ),
 ]
 Large = Annotated[

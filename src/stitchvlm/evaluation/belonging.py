@@ -9,7 +9,7 @@ from stitchvlm.evaluation.target import Target
 from stitchvlm.exits.bound import dtype_name
 from stitchvlm.methods import LargeAlone
 
-_CONDITIONS = ("task", "max_tiles", "max_new_tokens", "dtype", "quantize")
+CONDITIONS = ("task", "max_tiles", "max_new_tokens", "dtype", "quantize")
 """What no way of answering chooses: with others it was another measurement."""
 
 
@@ -25,14 +25,14 @@ def check_ways(ways: Sequence[Recorded], target: Target, reference: Recorded | N
             f"{len(ways)} files lose against as many large answers: name those of large-alone as --reference"
         )
     for other in ways[1:]:
-        _check_same(ways[0], other, ("small", "large", *_CONDITIONS))
+        _check_same(ways[0], other, ("small", "large", *CONDITIONS))
     if reference is not None:
         if (method := reference.settings.get("method")) != LargeAlone.name:
             raise ValueError(
                 f"the reference {reference.name} was recorded with method {method!r}, not {LargeAlone.name!r}: "
                 f"name results of stitch eval --method {LargeAlone.name}"
             )
-        _check_same(ways[0], reference, ("large", *_CONDITIONS))
+        _check_same(ways[0], reference, ("large", *CONDITIONS))
 
 
 def matched_groups(ids: Sequence[str], pattern: str) -> Sequence[str]:

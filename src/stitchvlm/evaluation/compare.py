@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stitchvlm.errors import DataError, UnreachableError
+from stitchvlm.errors import DataError, UnreachableError, UnsuitableMethodError
 from stitchvlm.evaluation.agreement import measure_agreement
 from stitchvlm.evaluation.comparable import table_key
 from stitchvlm.evaluation.gallery import choose, exhibit
@@ -46,7 +46,7 @@ class Comparison:
     Attributes:
         task_name: as :func:`~stitchvlm.evaluation.tasks.open_task` takes it.
         rows: settings by label, the small and the large model alone among them.
-        devices: ``device``, ``small_device`` and ``device_map``.
+        devices: ``device``, ``small_device``, ``device_map`` and ``cuda_graphs``.
         strict: a question that cannot be asked ends the run.
         left_out: rows that were asked for and cannot be compared, and why.
     """
@@ -199,7 +199,7 @@ def make_rows(
 
 
 def within_reach(rows: Mapping[str, RunSettings]) -> tuple[dict[str, RunSettings], list[str]]:
-    """The rows that can come down to their share on this large model, and what there is to say of the others.
+    """The rows that this large model can be asked in, down to their share, and what there is to say of the others.
 
     A method that computes everything up to some layer has a floor; compared at a larger share than the others it would look
     better than it is.
@@ -207,13 +207,15 @@ def within_reach(rows: Mapping[str, RunSettings]) -> tuple[dict[str, RunSettings
     Raises:
         ValueError: if a setting or the large checkpoint cannot be used, or none but the models alone is left.
     """
-    depth = text_layers(check_checkpoint(str(next(iter(rows.values())).resolve().large)))
+    large = str(next(iter(rows.values())).resolve().large)
+    depth = text_layers(check_checkpoint(large))
     kept, left_out = {}, []
     for label, settings in rows.items():
         try:
+            check_checkpoint(large, settings.way())
             settings.schedule()(depth)
             kept[label] = settings
-        except UnreachableError as error:
+        except (UnreachableError, UnsuitableMethodError) as error:
             left_out.append(f"{label}: {error}")
     if left_out and all(settings.method in (SMALL_ALONE, LARGE_ALONE) for settings in kept.values()):
         raise ValueError(left_out[0])

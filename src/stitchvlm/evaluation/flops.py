@@ -8,7 +8,7 @@ the rows of the guide map and what a method does to choose. Few operations are n
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -28,15 +28,19 @@ class FlopCount:
         self._head = _linear_weights(engine.decoder.head)
         self._vision: dict[tuple[tuple[int, ...], ...], float] = {}
 
-    def vision(self, inputs: Inputs) -> float:
-        """The vision encoder and projector, which every family builds differently: counted by torch once per shapes of tiles."""
-        if not inputs.tiles:
+    def vision(self, inputs: Inputs, present: Sequence[Tensor] | None = None) -> float:
+        """The vision encoder and projector, which every family builds differently: counted by torch once per shapes of tiles.
+
+        Args:
+            present: per question ordinals of the visual tokens that come out; None for all.
+        """
+        vlm = self._engine.vlm
+        shape = tuple(tuple(tiles.shape) for tiles in vlm.family.encoded_tiles(vlm, inputs, present))
+        if not shape:
             return 0.0
-        shape = tuple(tuple(tiles.shape) for tiles in inputs.tiles)
         if shape not in self._vision:
-            vlm = self._engine.vlm
             with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-                vlm.family.encode(vlm, inputs)
+                vlm.family.encode(vlm, inputs, present)
             self._vision[shape] = float(counter.get_total_flops())
         return self._vision[shape]
 

@@ -28,7 +28,7 @@ def peak_memory(
     Args:
         task, unlabelled: as :func:`~stitchvlm.evaluation.tasks.open_task` takes them.
         question: the id of the one that is answered.
-        devices: ``device``, ``small_device`` and ``device_map`` of the study.
+        devices: ``device``, ``small_device``, ``device_map`` and ``cuda_graphs`` of the study.
 
     Raises:
         DataError: if the process fails, or takes longer than half an hour.

@@ -6,13 +6,13 @@ from typing import Any
 
 from stitchvlm.adaptive import MassKeep
 from stitchvlm.defaults import default_exit, within
+from stitchvlm.embedded import EMBEDDED_PAIR
 from stitchvlm.exits import SmallEarlyExit, parse_exit
 from stitchvlm.exits.bound import dtype_name, sampling_in_use, way_in_use
 from stitchvlm.families.fingerprint import fingerprint
 from stitchvlm.methods import LargeAlone, Method, make_method, method_class
 from stitchvlm.methods.alone import SmallAlone
 from stitchvlm.methods.options import check_layer_once, read_options
-from stitchvlm.models import pair_path
 from stitchvlm.sampling import Sampling
 from stitchvlm.schedule import Schedule, parse_keep, spell_keep
 
@@ -85,7 +85,7 @@ class RunSettings:
         """
         small, large, method = self.small, self.large, method_class(self.method).name
         if small is None and large is None:
-            small, large = str(pair_path("small")), str(pair_path("large"))
+            small, large = EMBEDDED_PAIR
         elif method == SMALL_ALONE and large is None:
             large = small  # fills the place, and is never loaded
         if small is None or large is None:

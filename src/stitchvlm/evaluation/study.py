@@ -6,7 +6,7 @@ user would wait, everything computed anew and nothing shared, is measured apart,
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -43,11 +43,14 @@ class Study:
         device: str | None = None,
         small_device: str | None = None,
         device_map: str | None = None,
+        cuda_graphs: bool = True,
         n_live: int = 0,
     ):
         """Check every row; models are loaded when they are first needed.
 
         Args:
+            device, small_device, device_map, cuda_graphs: as :meth:`Stitch.from_pretrained` takes them; they decide how soon
+                answers come, not which.
             n_live: on how many questions the latency of every row is measured with nothing shared.
 
         Raises:
@@ -71,12 +74,15 @@ class Study:
             lazy_large=True,
             max_tiles=first.max_tiles,
             sampling=self.sampling,
+            cuda_graphs=cuda_graphs,
         )
         load_small, load_large = vlm.cascade.small, vlm.cascade.large
         self.small = cache(lambda: SharedEngine(load_small().vlm))
         self.large = cache(lambda: SharedEngine(load_large().vlm))
         self._base = replace(vlm.cascade, small=self.small, large=self.large)
         depth = text_layers(check_checkpoint(str(first.large)))
+        for row in resolved.values():
+            check_checkpoint(str(first.large), row.way())
         self.rows = {name: self._row(name, settings, depth) for name, settings in resolved.items()}
         self.refusals = Refusals()
         self._memory: dict[Any, Timed[Any]] = {}
@@ -112,7 +118,7 @@ class Study:
                     continue
                 cold -= self._warm_up(question, [row for row in pending if row.name in cold])
                 for row in pending:
-                    with self._refusing(sample, [row], strict):
+                    with self.refusals.noting(sample, [row.name], strict):
                         record = self._record(sample, question, row, sample.id in live)
                         files[row.name].append(record)
                         yield row.name, record
@@ -147,19 +153,9 @@ class Study:
         if any(row.asks_large for row in rows):
             self.large()
 
-    @contextmanager
-    def _refusing(self, sample: Sample, rows: Sequence[Row], strict: bool) -> Iterator[None]:
-        """Note why rows cannot be asked a question of a user's file; anywhere else, or if ``strict``, that ends the run."""
-        try:
-            yield
-        except ValueError as error:
-            if strict or sample.line is None:
-                raise
-            self.refusals.note(sample, [row.name for row in rows], str(error))
-
     def _question(self, sample: Sample, rows: Sequence[Row], strict: bool) -> Question | None:
         """The question with its picture; None where that is broken, which is then noted for all rows."""
-        with self._refusing(sample, rows, strict):
+        with self.refusals.noting(sample, [row.name for row in rows], strict):
             return Question(sample.question, (sample.picture(),))
         return None
 

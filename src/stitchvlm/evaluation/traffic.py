@@ -7,10 +7,9 @@ out; what its layers hand to each other is left out, and so are the guide map, w
 
 from collections.abc import Iterable, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from stitchvlm.engine import Engine
-from stitchvlm.families.base import Inputs
 
 
 class ByteCount:
@@ -28,14 +27,14 @@ class ByteCount:
         language = {id(weight) for part in _language(engine) for weight in part.parameters()}
         self._vision = _weight_bytes(weight for weight in engine.vlm.model.parameters() if id(weight) not in language)
 
-    def vision(self, inputs: Inputs, n_present: int, seen: float = 1.0) -> float:
+    def vision(self, encoded: Sequence[Tensor], n_present: int) -> float:
         """The vision encoder, projector and embeddings of one question.
 
         Args:
+            encoded: the tiles that are encoded, see :meth:`~stitchvlm.families.Family.encoded_tiles`.
             n_present: tokens of the prompt that come out, text and visual.
-            seen: share of the tiles that are encoded.
         """
-        n_pixels = sum(tiles.numel() for tiles in inputs.tiles) * seen
+        n_pixels = sum(tiles.numel() for tiles in encoded)
         return (self._vision + n_pixels * self._size if n_pixels else 0.0) + n_present * self._state
 
     def prefill(self, n_text: int, visual_per_layer: Sequence[int], n_logits: int = 1, cached: bool = True) -> float:

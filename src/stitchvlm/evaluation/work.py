@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import torch
+
 from stitchvlm.engine import Engine
 from stitchvlm.evaluation.flops import FlopCount
 from stitchvlm.evaluation.roofline import Work
@@ -16,6 +18,7 @@ class Counts:
 
     def __init__(self, engine: Engine):
         self.flops, self.bytes, self.n_layers = FlopCount(engine), ByteCount(engine), engine.n_layers
+        self.vlm = engine.vlm
 
 
 class ModelWork:
@@ -26,14 +29,16 @@ class ModelWork:
     """
 
     def __init__(self, counts: Counts, inputs: Inputs):
-        self._flops, self._bytes, self._n_layers = counts.flops, counts.bytes, counts.n_layers
+        self._flops, self._bytes, self._n_layers, self._vlm = counts.flops, counts.bytes, counts.n_layers, counts.vlm
         self._inputs, self._layout = inputs, inputs.layouts[0]
         self._n_text = self._layout.n_tokens - self._layout.n_visual
 
-    def encode(self, seen: float = 1.0) -> Work:
-        """The vision encoder over the share ``seen`` of the tiles, and the embeddings."""
-        n_present = self._n_text + round(self._layout.n_visual * seen)
-        return Work(self._flops.vision(self._inputs) * seen, self._bytes.vision(self._inputs, n_present, seen))
+    def encode(self, visual: Sequence[int] | None = None) -> Work:
+        """The vision encoder as far as these ``visual`` tokens need it, None for all of them, and the embeddings."""
+        present = None if visual is None else [torch.tensor(visual, dtype=torch.long)]
+        n_visual = self._layout.n_visual if visual is None else len(visual)
+        encoded = self._vlm.family.encoded_tiles(self._vlm, self._inputs, present)
+        return Work(self._flops.vision(self._inputs, present), self._bytes.vision(encoded, self._n_text + n_visual))
 
     def prefill(self, visual: Sequence[int] | None = None, n_proposed: int = 0) -> Work:
         """Prompt and proposed tokens; ``visual`` tokens in every layer, None for all of them."""
@@ -67,7 +72,7 @@ def large_work(large: ModelWork, trace: Trace, decoded: Sequence[int]) -> dict[s
     Args:
         decoded: tokens of every decode, the answer's last; those before it were for a map of its own.
     """
-    work = {"large_encode": large.encode(trace.encoded_share)}
+    work = {"large_encode": large.encode(trace.encoded)}
     for n_answer in decoded[:-1]:
         work["large_own_map"] = large.prefill() + large.decode(n_answer)
     return work | {

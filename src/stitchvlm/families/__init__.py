@@ -5,20 +5,21 @@ the entry point group ``stitchvlm.families``.
 """
 
 import warnings
-from importlib.util import find_spec
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from stitchvlm.errors import DataError
+from stitchvlm.errors import DataError, UnsuitableMethodError
 from stitchvlm.families import plugins
 from stitchvlm.families.base import VLM, Decoder, Family, Inputs, Prompt
 from stitchvlm.families.checkpoint import checkpoint_folder, read_json
 from stitchvlm.families.internvl import InternVL
 from stitchvlm.families.llava_onevision import LlavaOnevision
-from stitchvlm.families.quantize import check_place, check_quantize, quantizer
+from stitchvlm.families.placement import check_device_map, check_parts, places, usable_device, whole_map
+from stitchvlm.families.quantize import check_places, check_quantize, quantizer
 from stitchvlm.families.qwen_vl import QwenVL
 from stitchvlm.methods import Evidence, Method
 
@@ -55,23 +56,31 @@ def load_vlm(
     Args:
         dtype: None takes the checkpoint's own.
         device: where the whole model goes; None takes CUDA if there is any, else the CPU.
-        device_map: accelerate's placement of parts instead of ``device``.
+        device_map: accelerate's placement of parts instead of ``device``: one of its ways of spreading a model, or by module a
+            device or ``"disk"``.
         quantize: ``"int8"`` or ``"int4"`` for weights in fewer bits.
 
     Raises:
-        ValueError: if the checkpoint is missing or of no supported family, the device is absent, or it cannot be quantized.
+        ValueError: if the checkpoint is missing or of no supported family, a device is absent, the map does not fit the model, or
+            it cannot be quantized.
         DataError: if the checkpoint is broken or incomplete.
     """
+    if device_map is not None:
+        check_device_map(device_map)
     folder = checkpoint_folder(source)
     config = read_json(folder / "config.json")
     family = _family_of(source, config)
+    hollow = cache(lambda: _loaded(family, source, folder, None, "meta"))
+    if isinstance(device_map, dict):
+        check_parts(device_map, hollow().model)
     if quantize is not None:
         _check_quantize(quantize, family, source, config, device, device_map)
+        kept = family.unquantized(hollow())
         # Quantized weights stay where they were made: there is no moving them afterwards.
         where = {"": usable_device(device)} if device_map is None else device_map
-        return _loaded(family, source, folder, dtype, where, quantizer(quantize, config, dtype))
+        return _loaded(family, source, folder, dtype, where, quantizer(quantize, config, dtype, kept))
     place = usable_device(device) if device_map is None else None
-    vlm = _loaded(family, source, folder, dtype, device_map if place is None else _placement(place))
+    vlm = _loaded(family, source, folder, dtype, device_map if place is None else whole_map(place))
     if place is not None:
         vlm.model.to(place)
     return vlm
@@ -102,13 +111,14 @@ def check_checkpoint(source: str, method: Method | None = None) -> dict[str, Any
     """The config of a checkpoint of a supported family, before anything heavy is read.
 
     Raises:
-        ValueError: if the checkpoint is missing or of no supported family, or cannot show what the method wants to see.
+        ValueError: if the checkpoint is missing or of no supported family.
+        UnsuitableMethodError: if it cannot show what the method wants to see.
         DataError: if its config is broken.
     """
     config = read_json(checkpoint_folder(source) / "config.json")
     family = _family_of(source, config)
     if method is not None and Evidence.VISION in method.needs and not family.shows_vision:
-        raise ValueError(
+        raise UnsuitableMethodError(
             f"{method.name} needs {Evidence.VISION.value}, which {family.name} models do not show: choose another method"
         )
     return config
@@ -130,8 +140,8 @@ def _check_quantize(
 ) -> None:
     check_quantize(kind)
     family.check_quantize(source, config)
-    if device_map is None or not torch.cuda.is_available():
-        check_place(kind, usable_device(device))
+    named = {usable_device(device)} if device_map is None else places(device_map)
+    check_places(kind, named or {usable_device(None)})
 
 
 def _loaded(
@@ -162,45 +172,13 @@ def _family_of(source: str, config: dict[str, Any]) -> Family:
     )  # those of other packages are imported, and told of, only where no built-in one matches
     family = next((family for family in families if family.matches(config)), None)
     if family is None:
-        kind = config.get("model_type") or (config.get("architectures") or ["nothing"])[0]
+        kind = config.get("model_type") or (config.get("architectures") or ["nameless"])[0]
         names = ", ".join(family.name for family in families)
         raise ValueError(
-            f"{source} is a {kind} checkpoint, not a vision-language model of a supported family ({names})"
+            f"{source} is a {kind} checkpoint, not a vision-language model of a supported family ({names}): choose one that "
+            "stitch models lists"
         )
     return family
-
-
-def _placement(device: str) -> dict[str, str] | None:
-    """Weights go straight to an accelerator where accelerate is installed; otherwise they are moved there afterwards."""
-    return {"": device} if device != "cpu" and find_spec("accelerate") else None
-
-
-def usable_device(device: str | None) -> str:
-    """``device`` if it is there; None picks CUDA where there is any.
-
-    Raises:
-        ValueError: if the device is unknown or absent.
-    """
-    if device is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(device)
-    except RuntimeError:
-        raise ValueError(
-            f"there is no kind of device called {device!r}: use cpu, cuda or cuda:1, for instance"
-        ) from None
-    absent = kind.type == "cuda" and (kind.index or 0) >= torch.cuda.device_count()
-    if absent or (kind.type not in ("cpu", "cuda") and not _works(kind)):
-        raise ValueError(f"device {device} is not here: {torch.cuda.device_count()} CUDA devices are; use --device cpu")
-    return device
-
-
-def _works(device: torch.device) -> bool:
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, NotImplementedError):
-        return False
-    return device.type != "meta"
 
 
 __all__ = [
@@ -214,6 +192,7 @@ __all__ = [
     "QwenVL",
     "available_families",
     "check_checkpoint",
+    "check_device_map",
     "check_quantizable",
     "load_hollow",
     "load_vlm",

@@ -13,9 +13,6 @@ from stitchvlm.families.tiles import Cut
 from stitchvlm.layout import VisualLayout
 from stitchvlm.shapes import Bool, Float, Int
 
-_NEAR = 1e-3
-"""Where tokens are resampled, those that would be in their support if it were so much wider count as well: float32 rounds."""
-
 
 @dataclass(frozen=True)
 class Anyres(Cut):
@@ -109,15 +106,13 @@ class Anyres(Cut):
         """Along one axis of the crops, per token its edges in pixels, its crop, and all crops that it is mixed of."""
         first, scale = (n_crops * self.side - n_left) // 2, n_left / max(1, n_out)
         at = first - 0.5 + (torch.arange(n_out, dtype=torch.double) + 0.5) * scale
-        slack = _NEAR if n_left != n_out else 0.0
-        before, after = (
-            cell // self.side * self.pixels + cell % self.side * self.patch for cell in (at.floor(), at.ceil())
-        )
+        support = at.floor(), at.ceil()
+        before, after = (cell // self.side * self.pixels + cell % self.side * self.patch for cell in support)
         centre = torch.lerp(before, after, at - at.floor())[:, None] + self.patch / 2
         edges = centre + torch.tensor([-0.5, 0.5]) * scale * self.patch
         mixed = torch.zeros(n_out, n_crops, dtype=torch.bool)
-        for support in ((at - slack).floor(), (at + slack).ceil()):
-            mixed[torch.arange(n_out), support.long().clamp(first, first + n_left - 1) // self.side] = True
+        for cell in support:
+            mixed[torch.arange(n_out), cell.long().clamp(first, first + n_left - 1) // self.side] = True
         return edges, (at + 0.5).long() // self.side, mixed
 
     def _in_square(self) -> tuple["_Span", "_Span"]:
@@ -158,6 +153,14 @@ class AnyresLayout(VisualLayout):
 
     cuts: tuple[Anyres, ...]
     made_of: Bool[Tensor, "n_visual n_tiles"]
+
+    @property
+    def n_tiles(self) -> int:
+        return self.made_of.shape[1]
+
+    @property
+    def sources(self) -> Bool[Tensor, "n_visual n_tiles"]:
+        return self.made_of
 
 
 def anyres_layout(index: Int[Tensor, " n_visual"], cuts: Sequence[Anyres], n_tokens: int) -> AnyresLayout:

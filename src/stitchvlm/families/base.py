@@ -80,6 +80,14 @@ class Inputs:
         """All tiles where they are of one size; None without pictures."""
         return torch.cat(self.tiles) if self.tiles else None
 
+    def tiles_seen(
+        self, present: Sequence[Int[Tensor, " _n_present"]] | None = None
+    ) -> tuple[Bool[Tensor, " _tiles"], ...]:
+        """Per tensor of ``tiles`` which of them the visual tokens ``present``, per row, are made of; None for all tokens."""
+        present = present or [torch.arange(layout.n_visual) for layout in self.layouts]
+        shown = [layout.tiles_shown(there) for layout, there in zip(self.layouts, present, strict=True)]
+        return torch.cat(shown).split([len(tiles) for tiles in self.tiles])
+
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
@@ -221,6 +229,15 @@ class Family(ABC):
     def check_quantize(self, source: str, config: dict[str, Any]) -> None:  # noqa: B027 (most have nothing to refuse)
         """Raise a ValueError if transformers cannot quantize such a checkpoint while it is loaded."""
 
+    def unquantized(self, vlm: VLM) -> list[str]:
+        """Names of the linear layers that keep their type where others are quantized; ``vlm`` may have no weights.
+
+        All that are not in the decoder's layers, where most bits are, unless a family says otherwise.
+        """
+        quantized = set(self.decoder(vlm).layers.modules())
+        named = vlm.model.named_modules()
+        return [name for name, part in named if isinstance(part, nn.Linear) and part not in quantized]
+
     @abstractmethod
     def prepare(
         self,
@@ -262,9 +279,17 @@ class Family(ABC):
         """As :meth:`encoded_with`, where a part of a picture may be encoded as if it had been cut out; ascending."""
         return self.encoded_with(layout, wanted)
 
-    def encoded_share(self, layout: VisualLayout, present: Int[Tensor, " _n_present"]) -> float:
-        """The share of the vision encoder's work that the ``present`` tokens take, its tiles being alike; 1 without pictures."""
-        return layout.n_tiles_shown(present) / layout.n_tiles if layout.n_tiles else 1.0
+    def encoded_tiles(
+        self, vlm: VLM, inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]] | None = None
+    ) -> tuple[Float[Tensor, "_tiles 3 _height _width"], ...]:
+        """What :meth:`encode` runs through the vision encoder for the same arguments, to count its work.
+
+        By default the tiles that some ``present`` token is made of.
+        """
+        if present is None:
+            return inputs.tiles
+        seen = zip(inputs.tiles, inputs.tiles_seen(present), strict=True)
+        return tuple(tiles[some] for tiles, some in seen if some.any())
 
     def encode_and_show(
         self, vlm: VLM, inputs: Inputs
@@ -347,6 +372,11 @@ def assemble_prompt(
     stream = TokenStream(hidden, index.clamp(min=0), index, ordinal, tuple(map(len, ids)))
     ends = torch.tensor([layout.n_tokens for layout in inputs.layouts], device=device)
     return Prompt(stream, token_ids, inputs.layouts, ends, tuple(present))
+
+
+def no_embeddings(vlm: VLM) -> Float[Tensor, "0 width"]:
+    """What an encoder gives where no picture is seen."""
+    return torch.empty(0, vlm.model.config.text_config.hidden_size, dtype=vlm.model.dtype, device=vlm.device)
 
 
 def _places(

@@ -1,12 +1,27 @@
 """A question in the words of a checkpoint's own chat template."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+from transformers import AutoTokenizer
 
+from stitchvlm.families.checkpoint import read_json
 from stitchvlm.records import Question
 from stitchvlm.shapes import Int
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """A checkpoint's tokenizer with the chat template that shows pictures.
+
+    Raises:
+        ValueError: if the template's file is broken.
+    """
+    tokenizer, chat = AutoTokenizer.from_pretrained(folder, trust_remote_code=False), folder / "chat_template.json"
+    if chat.is_file():  # older checkpoints keep the template with pictures here
+        tokenizer.chat_template = read_json(chat)["chat_template"]
+    return tokenizer
 
 
 def chat_pieces(tokenizer: Any, question: Question, placeholder: str, reserved: Sequence[str]) -> list[str]:

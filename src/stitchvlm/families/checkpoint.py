@@ -9,6 +9,7 @@ from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, Pr
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from stitchvlm.attention import TAPPED_SDPA, register_tapped_attention
+from stitchvlm.embedded import embedded_folder
 from stitchvlm.errors import DataError
 
 _SMALL_FILES = ["*.json", "*.jinja", "*.model", "*.txt"]
@@ -21,9 +22,9 @@ def checkpoint_folder(source: str, with_weights: bool = True) -> Path:
         with_weights: False for who only wants to know what it is, and downloads no weights for that.
 
     Raises:
-        ValueError: if there is no such folder or hub id.
+        ValueError: if there is no such folder, hub id or embedded checkpoint.
     """
-    folder = Path(source).expanduser()
+    folder = embedded_folder(source) or Path(source).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise ValueError(f"{source} has no config.json: give the folder of a checkpoint")
@@ -91,7 +92,9 @@ def load_weights(
         raise
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        way_out = "install what is missing" if isinstance(error, ImportError) else "fetch the checkpoint again"
+        again = "fetch the checkpoint again"
+        fits = again if quantize is None else f"leave quantize out, give it devices with room for all of it, or {again}"
+        way_out = "install what is missing" if isinstance(error, ImportError) else fits
         raise DataError(f"the weights in {folder} cannot be loaded ({reason}): {way_out}") from error
     kinds = ("missing_keys", "unexpected_keys", "mismatched_keys")
     problems = {key: sorted(map(str, report[key])) for key in kinds if report.get(key)}

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
+from stitchvlm.embedded import embedded_folder
 from stitchvlm.errors import DataError
 from stitchvlm.families.checkpoint import checkpoint_folder
 
@@ -34,7 +35,7 @@ def fingerprint(source: str, whole_bytes: int = WHOLE_BYTES) -> str:
         state = path.stat()
         mark = _file_mark(path.resolve(), state.st_mtime_ns, state.st_size, whole_bytes)
         digest.update(f"{path.name} {state.st_size} {mark} ".encode())
-    return f"{Path(source).name} {digest.hexdigest()[:12]}"
+    return f"{Path(embedded_folder(source) or source).name} {digest.hexdigest()[:12]}"
 
 
 @lru_cache(maxsize=1024)

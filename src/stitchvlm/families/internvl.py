@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from PIL.Image import Image
 from torch import Tensor
-from transformers import AutoTokenizer, GotOcr2ImageProcessorPil, InternVLForConditionalGeneration
+from transformers import GotOcr2ImageProcessorPil, InternVLForConditionalGeneration
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from stitchvlm.families import internvl2_checkpoint as internvl2
-from stitchvlm.families.base import VLM, CutPictures, Family, Inputs, Prompt, assemble_prompt
-from stitchvlm.families.chat import chat_ids, chat_pieces
+from stitchvlm.families.base import VLM, CutPictures, Family, Inputs, Prompt, assemble_prompt, no_embeddings
+from stitchvlm.families.chat import chat_ids, chat_pieces, load_tokenizer
 from stitchvlm.families.checkpoint import load_weights, read_json, stop_token_ids, tap_language_model
-from stitchvlm.families.tiles import Cut, batch, cut_layout, portions, shrink, tiles_of
+from stitchvlm.families.tiles import Cut, batch, cut_layout, portions, shrink
 from stitchvlm.layout import VisualLayout
 from stitchvlm.methods.base import VisionEvidence
 from stitchvlm.records import Question
@@ -49,7 +49,7 @@ class InternVL(Family):
             stops = tuple(internvl2.stop_token_ids(tokenizer, config))
         else:
             model = load_weights(InternVLForConditionalGeneration, folder, dtype, device_map, quantize)
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            tokenizer = load_tokenizer(folder)
             image_processor = GotOcr2ImageProcessorPil.from_pretrained(folder)
             stops = ()
         stops = tuple(dict.fromkeys((*stops, *stop_token_ids(model.generation_config, tokenizer))))
@@ -78,15 +78,12 @@ class InternVL(Family):
     def encode(
         self, vlm: VLM, inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]] | None = None
     ) -> Float[Tensor, "n_present width"]:
-        seen_tiles = tiles_of(inputs.layouts, present)
         encoded = [
             _features(vlm, piece).pooler_output.flatten(0, 1)
-            for tiles, seen in zip(inputs.tiles, seen_tiles.split(list(map(len, inputs.tiles))), strict=True)
+            for tiles, seen in zip(inputs.tiles, inputs.tiles_seen(present), strict=True)
             for piece in portions(tiles[seen], _patches_of_a_tile(vlm, tiles), vlm.device)
         ]
-        if not encoded:
-            return torch.empty(0, vlm.model.config.text_config.hidden_size, dtype=vlm.model.dtype, device=vlm.device)
-        return torch.cat(encoded)
+        return torch.cat(encoded) if encoded else no_embeddings(vlm)
 
     def encoded_with(self, layout: VisualLayout, wanted: Int[Tensor, " _n_wanted"]) -> Int[Tensor, " _n_present"]:
         return layout.whole_tiles(wanted)

@@ -8,14 +8,15 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from transformers import AutoTokenizer, LlavaOnevisionForConditionalGeneration, LlavaOnevisionImageProcessorPil
+from transformers import LlavaOnevisionForConditionalGeneration, LlavaOnevisionImageProcessorPil
 from transformers.image_processing_utils import select_best_resolution
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from stitchvlm.families.anyres import Anyres, AnyresLayout, anyres_layout
-from stitchvlm.families.base import VLM, CutPictures, Family, Inputs, Prompt, assemble_prompt
-from stitchvlm.families.chat import chat_ids, chat_pieces
-from stitchvlm.families.checkpoint import load_weights, read_json, stop_token_ids, tap_language_model
+from stitchvlm.families.base import VLM, CutPictures, Family, Inputs, Prompt, assemble_prompt, no_embeddings
+from stitchvlm.families.chat import chat_ids, chat_pieces, load_tokenizer
+from stitchvlm.families.checkpoint import load_weights, stop_token_ids, tap_language_model
+from stitchvlm.families.placement import own_weights
 from stitchvlm.families.tiles import batch, portions, shrink
 from stitchvlm.layout import VisualLayout
 from stitchvlm.records import Question
@@ -49,10 +50,7 @@ class LlavaOnevision(Family):
         model = tap_language_model(
             load_weights(LlavaOnevisionForConditionalGeneration, folder, dtype, device_map, quantize)
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        chat = folder / "chat_template.json"  # older checkpoints keep the template with pictures here
-        if chat.is_file():
-            tokenizer.chat_template = read_json(chat)["chat_template"]
+        tokenizer = load_tokenizer(folder)
         image_processor = LlavaOnevisionImageProcessorPil.from_pretrained(folder)
         stops = stop_token_ids(model.generation_config, tokenizer)
         return VLM(source, self, model, tokenizer, image_processor, stops, model.config.image_token_id)
@@ -72,14 +70,15 @@ class LlavaOnevision(Family):
     ) -> Float[Tensor, "n_present width"]:
         present = present or [torch.arange(layout.n_visual) for layout in inputs.layouts]
         if not inputs.tiles:
-            return torch.empty(0, vlm.model.config.text_config.hidden_size, dtype=vlm.model.dtype, device=vlm.device)
-        rows = list(zip(map(_anyres, inputs.layouts), present, strict=True))
-        seen = torch.cat([layout.made_of[there].any(0) for layout, there in rows]).split(list(map(len, inputs.tiles)))
-        encoded = [
-            patches for tiles, some in zip(inputs.tiles, seen, strict=True) for patches in _encode(vlm, tiles, some)
-        ]
-        newline, begin, visual = vlm.model.model.image_newline.to(vlm.device), 0, []
-        for layout, there in rows:
+            return no_embeddings(vlm)
+        seen = inputs.tiles_seen(present)
+        with own_weights(vlm.model.model):  # transformers, too, reads the newline without calling the module
+            encoded = [
+                patches for tiles, some in zip(inputs.tiles, seen, strict=True) for patches in _encode(vlm, tiles, some)
+            ]
+            newline = vlm.model.model.image_newline.to(vlm.device)
+        begin, visual = 0, []
+        for layout, there in zip(map(_anyres, inputs.layouts), present, strict=True):
             stitched = []
             for cut in layout.cuts:
                 stitched.append(cut.stitch(torch.stack(encoded[begin : begin + cut.n_tiles]), newline))

@@ -4,6 +4,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from stitchvlm.errors import DataError
 from stitchvlm.families.base import Family
+from stitchvlm.plugins import load_class, told
 
 GROUP = "stitchvlm.families"
 
@@ -25,22 +26,11 @@ def load(entry: EntryPoint) -> Family:
     Raises:
         DataError: if it cannot be imported or made, or is no whole family.
     """
-    package = entry.dist.name if entry.dist is not None else entry.module
-    named = f"the family {entry.name!r} of the package {package}"
-    try:
-        found = entry.load()
-    except Exception as error:
-        raise DataError(
-            f"{named} cannot be loaded ({type(error).__name__}: {error}): mend the package or uninstall it"
-        ) from error
-    if not isinstance(found, type) or not issubclass(found, Family):
-        raise DataError(f"{named} is no family: its entry point {entry.value} must name a subclass of {GROUP}.Family")
-    lacking = ([] if hasattr(found, "name") else ["name"]) + sorted(found.__abstractmethods__)
-    if lacking:
-        raise DataError(f"{named} is no whole family: it lacks {', '.join(lacking)}")
+    found: type[Family] = load_class("family", entry, Family, ["name"])
     try:
         return found()
     except Exception as error:
         raise DataError(
-            f"{named} cannot be made without arguments ({type(error).__name__}: {error}): mend the package or uninstall it"
+            f"{told('family', entry)} cannot be made without arguments ({type(error).__name__}: {error}): mend the package or "
+            "uninstall it"
         ) from error

@@ -9,7 +9,6 @@ import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 from transformers import (
-    AutoTokenizer,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2VLForConditionalGeneration,
     Qwen2VLImageProcessorPil,
@@ -18,8 +17,8 @@ from transformers import (
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from stitchvlm.families.base import VLM, CutPictures, Family, Inputs, Prompt, assemble_prompt
-from stitchvlm.families.chat import chat_ids, chat_pieces
+from stitchvlm.families.base import VLM, CutPictures, Family, Inputs, Prompt, assemble_prompt, no_embeddings
+from stitchvlm.families.chat import chat_ids, chat_pieces, load_tokenizer
 from stitchvlm.families.checkpoint import load_weights, read_json, stop_token_ids, tap_language_model
 from stitchvlm.families.tiles import grid_layout, shrink_grid
 from stitchvlm.layout import VisualLayout
@@ -58,10 +57,7 @@ class QwenVL(Family):
     ) -> VLM:
         kind = _MODELS[read_json(folder / "config.json")["model_type"]]
         model = tap_language_model(load_weights(kind, folder, dtype, device_map, quantize))
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        chat = folder / "chat_template.json"  # older checkpoints keep the template with pictures here
-        if chat.is_file():
-            tokenizer.chat_template = read_json(chat)["chat_template"]
+        tokenizer = load_tokenizer(folder)
         image_processor = Qwen2VLImageProcessorPil.from_pretrained(folder)
         stops = stop_token_ids(model.generation_config, tokenizer)
         return VLM(source, self, model, tokenizer, image_processor, stops, model.config.image_token_id)
@@ -85,29 +81,37 @@ class QwenVL(Family):
     def encode(
         self, vlm: VLM, inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]] | None = None
     ) -> Float[Tensor, "n_present width"]:
-        pictures = _seen(vlm, inputs, present)
+        pictures = self.encoded_tiles(vlm, inputs, present)
         if not pictures:
-            return torch.empty(0, vlm.model.config.text_config.hidden_size, dtype=vlm.model.dtype, device=vlm.device)
+            return no_embeddings(vlm)
         patches = torch.cat([_patches(vlm, picture) for picture in pictures]).to(vlm.device, vlm.model.dtype)
         encoded = vlm.model.model.visual(patches, grid_thw=_grids(vlm, pictures).to(vlm.device), return_dict=True)
-        return torch.cat([encoded.pooler_output, *getattr(encoded, "deepstack_features", ())], dim=1)
+        parts = encoded.pooler_output, *getattr(encoded, "deepstack_features", ())
+        return torch.cat([part.to(vlm.device) for part in parts], dim=1)
 
     def encoded_with(self, layout: VisualLayout, wanted: Int[Tensor, " _n_wanted"]) -> Int[Tensor, " _n_present"]:
         return layout.whole_tiles(wanted)
 
     def encoded_around(self, layout: VisualLayout, wanted: Int[Tensor, " _n_wanted"]) -> Int[Tensor, " _n_present"]:
-        box, around = layout.box, torch.zeros(layout.n_visual, dtype=torch.bool)
-        centre = (box[:, :2] + box[:, 2:]) / 2
-        for number in layout.image[wanted.cpu()].unique():
-            own = layout.image == number
-            some = box[wanted.cpu()][own[wanted.cpu()]]
-            inside = (centre > some[:, :2].amin(0)) & (centre < some[:, 2:].amax(0))
-            around |= own & inside.all(1)
-        return around.nonzero().squeeze(1)
+        return layout.around(wanted)
 
-    def encoded_share(self, layout: VisualLayout, present: Int[Tensor, " _n_present"]) -> float:
-        # By tokens, as if attention, which a picture's tokens pay to each other, grew evenly too: more than a part really takes.
-        return len(present) / layout.n_visual if layout.n_visual else 1.0
+    def encoded_tiles(
+        self, vlm: VLM, inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]] | None = None
+    ) -> tuple[Float[Tensor, "1 3 _height _width"], ...]:
+        """Of every picture the rectangle that its ``present`` tokens make, if any."""
+        if present is None:
+            return inputs.tiles
+        pictures, side, seen = iter(inputs.tiles), _token_side(vlm), []
+        for layout, there in zip(inputs.layouts, present, strict=True):
+            for number in range(len(layout.image_sizes)):
+                picture, first = next(pictures), int((layout.image < number).sum())
+                own = there[layout.image[there] == number] - first
+                if len(own):
+                    columns = picture.shape[3] // side
+                    rectangle = ((at.min() * side, (at.max() + 1) * side) for at in (own // columns, own % columns))
+                    (top, bottom), (left, right) = rectangle
+                    seen.append(picture[:, :, top:bottom, left:right])
+        return tuple(seen)
 
     def embed(
         self,
@@ -198,34 +202,13 @@ def _picture(vlm: VLM, image: Image, grid: tuple[int, int], already: CutPictures
     return already[key]
 
 
-def _seen(
-    vlm: VLM, inputs: Inputs, present: Sequence[Int[Tensor, " _n_present"]] | None
-) -> list[Float[Tensor, "1 3 _height _width"]]:
-    """What the vision encoder has to see of every picture for tokens to be present: the rectangle that they make, if any."""
-    if present is None:
-        return list(inputs.tiles)
-    side, pictures, seen = _token_side(vlm), iter(inputs.tiles), []
-    for layout, there in zip(inputs.layouts, present, strict=True):
-        for number in range(len(layout.image_sizes)):
-            picture, first = next(pictures), int((layout.image < number).sum())
-            own = there[layout.image[there] == number] - first
-            if len(own):
-                columns = picture.shape[3] // side
-                (top, bottom), (left, right) = (
-                    (int(at.min()), int(at.max()) + 1) for at in (own // columns, own % columns)
-                )
-                seen.append(picture[:, :, side * top : side * bottom, side * left : side * right])
-    return seen
-
-
 def _patches(vlm: VLM, picture: Float[Tensor, "1 3 height width"]) -> Float[Tensor, "n_patches n_values"]:
     """A picture in patches: those of one visual token side by side, each as often as the encoder sees moments at once."""
     processor = vlm.image_processor
     patch, merge, moments = processor.patch_size, processor.merge_size, processor.temporal_patch_size
     blocks = picture[0].unflatten(2, (-1, merge, patch)).unflatten(1, (-1, merge, patch))
-    ordered = blocks.permute(
-        1, 4, 2, 5, 0, 3, 6
-    )  # token rows and columns, patch rows and columns in it, colours, pixels
+    # Rows and columns of tokens, those of patches in each, colours, and pixels in each patch.
+    ordered = blocks.permute(1, 4, 2, 5, 0, 3, 6)
     return ordered.unsqueeze(5).expand(-1, -1, -1, -1, -1, moments, -1, -1).flatten(4).flatten(0, 3)
 
 

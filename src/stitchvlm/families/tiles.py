@@ -12,7 +12,7 @@ from torch import Tensor
 from stitchvlm.families.base import Inputs
 from stitchvlm.layout import VisualLayout
 from stitchvlm.schedule import Shrink
-from stitchvlm.shapes import Bool, Float, Int
+from stitchvlm.shapes import Float
 
 PATCHES_AT_ONCE = 1024
 """About as many keep two cores busy."""
@@ -55,18 +55,6 @@ def shrink(cut: AnyCut, allowed: Sequence[AnyCut], to: Shrink) -> AnyCut:
     if to.larger:
         return min((one for one in smaller if one.n_visual >= wanted), key=lambda one: one.n_visual, default=cut)
     return max((one for one in smaller if one.n_visual <= wanted), key=lambda one: one.detail, default=smaller[0])
-
-
-def tiles_of(
-    layouts: Sequence[VisualLayout], present: Sequence[Int[Tensor, " _n_present"]] | None = None
-) -> Bool[Tensor, " n_tiles"]:
-    """Which tiles of a batch the ``present`` visual tokens belong to, rows one after the other; all of them for None."""
-    rows = []
-    for layout, there in zip(layouts, present or [torch.arange(layout.n_visual) for layout in layouts], strict=True):
-        seen = torch.zeros(layout.n_tiles, dtype=torch.bool)
-        seen[layout.tile_number[there]] = True
-        rows.append(seen)
-    return torch.cat(rows)
 
 
 def tiled_layout(

@@ -13,9 +13,6 @@ from stitchvlm.methods.base import Evidence, ReductionView, TokenScorer
 from stitchvlm.reduction import Reduction
 from stitchvlm.shapes import Bool, Float, Int
 
-_ROWS_AT_ONCE = 512
-"""Of a picture that is one tile, so that not all pairs of its tokens are in memory."""
-
 
 @dataclass(frozen=True)
 class Guided(TokenScorer):
@@ -25,9 +22,10 @@ class Guided(TokenScorer):
 
     Attributes:
         picture_floor: the least that every picture of a prompt keeps, as a share of what it would keep if all pictures were
-            pruned alike; 0 lets one picture take everything.
-        tile_budget: most tiles that tokens are kept from: those that hold most of what would be kept otherwise. 0 is no limit. What
-            tiles hold too little for is not kept.
+            pruned alike; 0 lets one picture take everything. It goes before limits of tiles: the best tiles of each picture that
+            have so many tokens are always kept from, and may be more than ``tile_budget``.
+        tile_budget: most tiles that kept tokens are made of: those that hold most of what would be kept otherwise. 0 is no limit.
+            What tiles hold too little for is not kept.
         tile_mass: tokens are kept from the fewest tiles that together hold this share of the scores of what would be kept
             otherwise, so that a tile with a few stray tokens need not be encoded. 1 is no limit.
         skip_tiles: leave tiles none of whose tokens stay out from the first layer on, so that they need not be encoded. Where
@@ -98,11 +96,17 @@ class Guided(TokenScorer):
         present: Sequence[Int[Tensor, " _n_present"]],
     ) -> Reduction:
         """What is chosen of those ``present``, from as few tiles as the options ask for."""
-        chosen = self._choose(scores, layouts, n_keep, present)
+        least = [self._guaranteed(*row) for row in zip(layouts, n_keep, present, strict=True)]
+        chosen = self._choose(scores, layouts, n_keep, present, least)
         if not self.tile_budget and self.tile_mass == 1:
             return chosen
-        held = zip(scores, layouts, chosen.kept, present, strict=True)
-        return self._choose(scores, layouts, n_keep, [self._in_best_tiles(*row) for row in held])
+        held = zip(scores, layouts, chosen.kept, present, least, strict=True)
+        return self._choose(scores, layouts, n_keep, [self._in_best_tiles(*row) for row in held], least)
+
+    def _guaranteed(self, layout: VisualLayout, n_keep: int, present: Int[Tensor, " _n_present"]) -> list[int]:
+        """Per picture how many of its tokens the floor guarantees."""
+        counts = torch.bincount(layout.image[present.cpu()], minlength=len(layout.image_sizes)).tolist()
+        return [int(self.picture_floor * n_keep * count / len(present)) if count else 0 for count in counts]
 
     def _choose(
         self,
@@ -110,28 +114,13 @@ class Guided(TokenScorer):
         layouts: Sequence[VisualLayout],
         n_keep: Sequence[int],
         present: Sequence[Int[Tensor, " _n_present"]],
+        least: Sequence[list[int]],
     ) -> Reduction:
-        """The best of those that are ``present``, with what the floor guarantees among them."""
+        """The best of those that are ``present``, and among them the best of each picture, ``least`` of them."""
         if not self.picture_floor:
             return Reduction.top(scores, n_keep, present)
-        favoured = [self._best_of_each(*row) for row in zip(scores, layouts, n_keep, present, strict=True)]
+        favoured = [_best_of_each(*row) for row in zip(scores, layouts, present, least, strict=True)]
         return Reduction.top(scores, n_keep, present, favoured)
-
-    def _best_of_each(
-        self,
-        scores: Float[Tensor, " n_visual"],
-        layout: VisualLayout,
-        n_keep: int,
-        present: Int[Tensor, " _n_present"],
-    ) -> Bool[Tensor, " n_visual"]:
-        """The tokens that the floor guarantees: the best of each picture."""
-        best = torch.zeros(layout.n_visual, dtype=torch.bool)
-        image = layout.image[present.cpu()]
-        for number in image.unique():
-            own = present.cpu()[image == number]
-            least = int(self.picture_floor * n_keep * len(own) / len(image))
-            best[Reduction.top([scores.cpu()], [least], [own]).kept[0]] = True
-        return best
 
     def _in_best_tiles(
         self,
@@ -139,22 +128,53 @@ class Guided(TokenScorer):
         layout: VisualLayout,
         kept: Int[Tensor, " _n_keep"],
         present: Int[Tensor, " _n_present"],
+        least: list[int],
     ) -> Int[Tensor, " _n_allowed"]:
-        """Those present that lie in the tiles whose kept tokens have the highest scores in sum; among equals the first tiles."""
+        """Those present that are made of the tiles whose kept tokens have the highest scores in sum; among equals the first tiles.
+
+        Tiles that tokens are made of together are taken together, or not where that would be too many. First come the best ones
+        of each picture, until they have as many tokens as it keeps at ``least``.
+        """
         if not layout.n_visual:
             return present
-        tile = layout.tile_number
-        worth = torch.zeros(layout.n_tiles).index_add(0, tile[kept.cpu()], scores.cpu()[kept.cpu()].float())
-        order = worth.argsort(descending=True, stable=True)
-        held = worth[order].cumsum(0)
-        enough = int((held < self.tile_mass * held[-1]).sum()) + 1
-        best = order[: min(enough, self.tile_budget or enough)]
-        return present[torch.isin(tile[present.cpu()], best).to(present.device)]
+        sources, kind = layout.sources.unique(dim=0, return_inverse=True)
+        sources, kind = sources.flip(0), len(sources) - 1 - kind  # among equals those with the first tiles come first
+        worth = torch.zeros(len(sources)).index_add(0, kind[kept.cpu()], scores.cpu()[kept.cpu()].float())
+        order, best = worth.argsort(descending=True, stable=True), torch.zeros(layout.n_tiles, dtype=torch.bool)
+        image = layout.image[present.cpu()]
+        for picture, n_least in enumerate(least):
+            own = kind[present.cpu()[image == picture]]
+            for number in order[torch.isin(order, own)]:
+                if int(_made_of(sources, best)[own].sum()) >= n_least:
+                    break
+                best |= sources[number]
+        for wanted in sources[order]:
+            if best.any() and worth[_made_of(sources, best)].sum() >= self.tile_mass * worth.sum():
+                break
+            if not self.tile_budget or int((best | wanted).sum()) <= self.tile_budget:
+                best |= wanted
+        return present[_made_of(sources, best)[kind[present.cpu()]].to(present.device)]
 
     def score(self, view: ReductionView) -> Sequence[Float[Tensor, " _n_visual"]]:
         if not self.smooth:
             return view.guide
         return [_smoothed(scores, layout) for scores, layout in zip(view.guide, view.layouts, strict=True)]
+
+
+def _best_of_each(
+    scores: Float[Tensor, " n_visual"], layout: VisualLayout, present: Int[Tensor, " _n_present"], least: list[int]
+) -> Bool[Tensor, " n_visual"]:
+    """The tokens that a floor guarantees: so many of each picture, the best ones."""
+    best, there = torch.zeros(layout.n_visual, dtype=torch.bool), present.cpu()
+    for picture, n_least in enumerate(least):
+        own = there[layout.image[there] == picture]
+        best[Reduction.top([scores.cpu()], [n_least], [own]).kept[0]] = True
+    return best
+
+
+def _made_of(sources: Bool[Tensor, "n n_tiles"], tiles: Bool[Tensor, " n_tiles"]) -> Bool[Tensor, " n"]:
+    """Which sets of tiles are among those ``tiles``."""
+    return ~(sources & ~tiles).any(1)
 
 
 def _unscored(scores: Float[Tensor, " n_visual"], layout: VisualLayout) -> Bool[Tensor, " n_visual"]:
@@ -177,13 +197,30 @@ def _with_row_ends(
 
 
 def _smoothed(scores: Float[Tensor, " n_visual"], layout: VisualLayout) -> Float[Tensor, " n_visual"]:
-    """The mean over up to nine tokens of the same tile that touch, the token itself among them."""
-    smoothed, tile, shows = scores.clone(), layout.tile_number, layout.shows_mask
-    for number in range(layout.n_tiles):
+    """The mean over up to nine tokens of the same tile that touch, the token itself among them.
+
+    Tokens touch where they do on both axes. They mostly lie on grids, so sums go over the few intervals of each axis.
+    """
+    smoothed, given, tile, shows = scores.clone(), scores.double().cpu(), layout.tile_number, layout.shows_mask
+    for number in tile[shows].unique():
         own = ((tile == number) & shows).nonzero().squeeze(1)
-        low, high = layout.box[own, :2], layout.box[own, 2:]
-        for some in torch.arange(len(own)).split(_ROWS_AT_ONCE):
-            apart = torch.maximum(low[some, None], low[None]) - torch.minimum(high[some, None], high[None])
-            weight = (apart <= (high - low)[some, None] / 4).all(-1).to(scores)
-            smoothed[own[some]] = weight @ scores[own] / weight.sum(1)
+        across, column = _touching(layout.box[own, 0::2])
+        along, row = _touching(layout.box[own, 1::2])
+        total, count = (
+            (
+                along
+                @ across.new_zeros(len(along), len(across)).index_put((row, column), values, accumulate=True)
+                @ across.T
+            )
+            for values in (given[own], torch.ones(len(own), dtype=given.dtype))
+        )
+        smoothed[own] = (total / count)[row, column].to(smoothed)
     return smoothed
+
+
+def _touching(intervals: Float[Tensor, "n 2"]) -> tuple[Float[Tensor, "n_kinds n_kinds"], Int[Tensor, " n"]]:
+    """1 where different intervals are no more than a quarter of the first one apart, and which of these each one is."""
+    kinds, kind = intervals.unique(dim=0, return_inverse=True)
+    low, high = kinds.T
+    apart = torch.maximum(low[:, None], low) - torch.minimum(high[:, None], high)
+    return (apart <= (high - low)[:, None] / 4).double(), kind

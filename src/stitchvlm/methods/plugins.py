@@ -5,6 +5,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from stitchvlm.errors import DataError
 from stitchvlm.methods.base import Method
+from stitchvlm.plugins import load_class, package_of, told
 
 GROUP = "stitchvlm.methods"
 
@@ -24,29 +25,18 @@ def load(name: str, entries: Sequence[EntryPoint]) -> type[Method]:
         DataError: if it cannot be imported, is no whole method or goes by another name, or several packages register it.
     """
     if len(entries) > 1:
-        packages = " and ".join(map(_package, entries))
+        packages = " and ".join(map(package_of, entries))
         raise DataError(f"the packages {packages} register the same method {name!r}: leave one of them installed")
     (entry,) = entries
-    named = f"the method {name!r} of the package {_package(entry)}"
-    try:
-        found = entry.load()
-    except Exception as error:
-        raise DataError(
-            f"{named} cannot be loaded ({type(error).__name__}: {error}): mend the package or uninstall it"
-        ) from error
-    if not isinstance(found, type) or not issubclass(found, Method):
-        raise DataError(f"{named} is no method: its entry point {entry.value} must name a subclass of {GROUP}.Method")
-    lacking = [part for part in ("name", "paper") if not hasattr(found, part)] + sorted(found.__abstractmethods__)
-    if lacking:
-        raise DataError(f"{named} is no whole method: it lacks {', '.join(lacking)}")
+    found: type[Method] = load_class("method", entry, Method, ["name", "paper"])
     if found.name != name:
-        raise DataError(f"{named} calls itself {found.name!r}: its entry point must have the same name")
+        raise DataError(f"{told('method', entry)} calls itself {found.name!r}: its entry point must have the same name")
     return found
 
 
 def hidden(name: str, entries: Sequence[EntryPoint]) -> str:
     """What is to be said of methods that bear a name of this package."""
-    packages = " and ".join(map(_package, entries))
+    packages = " and ".join(map(package_of, entries))
     return f"the method {name!r} of the package {packages} is hidden by the one of stitchvlm: it needs another name"
 
 
@@ -67,7 +57,3 @@ def survey(taken: Collection[str]) -> tuple[dict[str, type[Method]], list[str]]:
         except DataError as error:
             problems.append(str(error))
     return usable, problems
-
-
-def _package(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist is not None else entry.module

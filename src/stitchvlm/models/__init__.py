@@ -1,20 +1,13 @@
-"""The embedded pair: where its weights lie and the exit that was calibrated for it."""
+"""The embedded pair's own exit. The weights beside it are named in :mod:`stitchvlm.embedded`."""
 
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 from stitchvlm.exits import CalibratedExit
 
-_PAIR = Path(__file__).parent / "pair-v0"
-EXIT_FILE = _PAIR / "exit.json"
+EXIT_FILE = Path(__file__).parent / "pair-v0" / "exit.json"
 """The pair's calibration, as :class:`~stitchvlm.exits.Calibration` reads it."""
-
-
-def pair_path(which: Literal["small", "large"]) -> Path:
-    """The checkpoint folder of one model of the embedded pair."""
-    return _PAIR / which
 
 
 @cache

@@ -4,7 +4,10 @@ Three things differ from the native layout: names, the vision tower's fused `qkv
 `wqkv`, whose rows are interleaved per key/value group.
 """
 
+import weakref
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,6 +21,7 @@ from stitchvlm.families.checkpoint import hollow, read_json
 from stitchvlm.families.internvl2_checkpoint.config import native_config
 from stitchvlm.families.internvl2_checkpoint.template import IMAGE_CONTEXT
 from stitchvlm.families.internvl2_checkpoint.tokenizer_files import added_tokens, read_optional
+from stitchvlm.families.placement import may_use_disk
 
 _SINGLE_FILE, _INDEX_FILE = "model.safetensors", "model.safetensors.index.json"
 
@@ -112,7 +116,8 @@ def load_model(
     """The checkpoint in `folder` as an ordinary native model: SDPA attention, evaluation mode, `dtype` throughout.
 
     Weights are read from `model.safetensors` or its shards straight onto the devices of `device_map` (CPU without one); on
-    `"meta"` there are none.
+    `"meta"` there are none. Those that go to disk are not there in the native layout: they are written to a temporary
+    folder, which goes with the model.
     Raises ValueError for weights that are damaged, missing, superfluous or of the wrong shape, and OSError for absent
     files; both name the file or the weight.
     """
@@ -140,18 +145,22 @@ def _from_pretrained(
     # transformers logs a table of the faults that are raised here as one error.
     logging.set_verbosity_error()
     try:
-        return release_class().from_pretrained(
-            folder,
-            config=config,
-            dtype=dtype,
-            device_map=device_map,
-            attn_implementation="sdpa",
-            use_safetensors=True,
-            local_files_only=True,
-            # Reported with their names like the other faults, instead of an error without one.
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
+        with ExitStack() as stack:
+            model, report = release_class().from_pretrained(
+                folder,
+                config=config,
+                dtype=dtype,
+                device_map=device_map,
+                attn_implementation="sdpa",
+                use_safetensors=True,
+                local_files_only=True,
+                # Reported with their names like the other faults, instead of an error without one.
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                offload_folder=stack.enter_context(TemporaryDirectory()) if may_use_disk(device_map) else None,
+            )
+            weakref.finalize(model, stack.pop_all().close)
+            return model, report
     finally:
         logging.set_verbosity(verbosity)
 
