@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .align import align_words
 from .architecture import EMBEDDING_SCALE, grow_language_model
@@ -24,14 +25,24 @@ from .tokenizer import special_tokens, train_tokenizer
 from .tower import DenseReader, ViewBatch, Views, dense_loss, normalise, vary_light
 from .worlds import world_of
 
-CHECK_EVERY, CHECK_BATCHES = 200, 8
+CHECK_EVERY, CHECK_BATCHES, TOWER_BATCHES = 200, 8, 3
 _LANGUAGE = ("model.language_model.", "lm_head.")
 
 
 class Pipeline:
     """One model on its way through a recipe. Checkpoints and the log lie in `folder`."""
 
-    def __init__(self, which: str, recipe: Recipe, data: Path, folder: Path, seed: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        which: str,
+        recipe: Recipe,
+        data: Path,
+        folder: Path,
+        seed: int,
+        device: torch.device,
+        compiled: bool = False,
+    ) -> None:
+        """With `compiled` the vision tower's layers are (`torch.compile`), which needs a C++ compiler on a CPU."""
         self.which, self.recipe, self.folder, self.seed, self.device = which, recipe, folder, seed, device
         self.log = Log(folder / "log.jsonl")
         self.kind = KINDS[recipe.kind]
@@ -47,6 +58,10 @@ class Pipeline:
         self.model = self.kind.build(size, tokens, len(self.tokenizer), seed).to(device)
         use_plain_attention(self.model)
         self._reader = DenseReader(self.model, recipe.labels).to(device)
+        if compiled:
+            for layer in self._reader.modules():
+                if isinstance(layer, GradientCheckpointingLayer):  # what all of transformers' layers are
+                    layer.compile(dynamic=False)
 
     def begin_with(self, folder: Path, stage_name: str | None = None) -> str:
         """Take the weights of a saved model, with which the named stage (or the last one) begins; the stage's name.
@@ -133,7 +148,6 @@ class Pipeline:
         loss_at = self._language_loss(stage, stage.lesson)
         return run_stage(stage.name, self.model, loss_at, stage.budget, checkpoint, self.log, deadline)
 
-    @torch.no_grad()
     def _known(self, names: Iterable[str]) -> tuple[str, ...]:
         """Those of the sets that this run has."""
         return tuple(name for name in names if name in self.sets)
@@ -165,11 +179,12 @@ class Pipeline:
 
     def _tower_loss(self, reader: DenseReader, stage: Stage) -> LossAt:
         train = self._views(stage.sets, stage.window)
-        check = self._views(stage.checks, stage.window) if self._known(stage.checks) else None
+        checks = {name: self._views((name,), stage.window) for name in self._known(stage.checks)}
 
         def loss_at(step: int, _: float) -> tuple[torch.Tensor, dict[str, float]]:
-            if check and step % CHECK_EVERY == CHECK_EVERY - 1:
-                self.log(check=stage.name, step=step, **self._check_tower(reader, check))
+            if step % CHECK_EVERY == CHECK_EVERY - 1:
+                for name, views in checks.items():
+                    self.log(check=stage.name, on=name, step=step, **self._check_tower(reader, views))
             rng = random.Random(f"{self.seed}-{stage.name}-{step}")
             return self._read(reader, train.draw(rng, stage.tiles_a_step), rng)
 
@@ -179,10 +194,10 @@ class Pipeline:
     def _check_tower(self, reader: DenseReader, check: Views) -> dict[str, float]:
         """The figures of unseen pictures, means over a few batches."""
         totals: dict[str, float] = defaultdict(float)
-        for number in range(CHECK_BATCHES):
+        for number in range(TOWER_BATCHES):
             shown = check.draw(random.Random(number), 48, tries=1)
             for name, value in self._read(reader, shown)[1].items():
-                totals[name] += value / CHECK_BATCHES
+                totals[name] += value / TOWER_BATCHES
         return totals
 
     def _language_loss(self, stage: Stage, lesson: Lesson) -> LossAt:
@@ -203,7 +218,7 @@ class Pipeline:
 
         def loss_at(step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
             if check and step % CHECK_EVERY == CHECK_EVERY - 1:
-                self.log(check=stage.name, step=step, **check.figures(8))
+                self.log(check=stage.name, step=step, **check.figures(CHECK_BATCHES))
             return trainer.loss_at(step, progress)
 
         return loss_at

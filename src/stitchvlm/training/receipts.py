@@ -62,8 +62,10 @@ _SCENES_FIND = {"bind": 0.7, "where": 0.3}
 _SCENES_READ = {"bind": 0.08, "read": 0.54, "where": 0.12, "colour": 0.14, "shape": 0.12}
 
 
-def _tower(name: str, steps: int, sets: tuple[str, ...], checks: tuple[str, ...], window: int | None = None) -> Stage:
-    budget = Budget(steps, peak_rate=2e-3 if window else 1e-3, decay_from=0.6 if window else 0.3)
+def _tower(
+    name: str, steps: int, decay_from: float, sets: tuple[str, ...], checks: tuple[str, ...], window: int | None = None
+) -> Stage:
+    budget = Budget(steps, peak_rate=2e-3 if window else 1e-3, decay_from=decay_from)
     return Stage(name, budget, sets=sets, checks=checks, window=window)
 
 
@@ -104,8 +106,22 @@ RECEIPTS = Recipe(
     _PICTURES,
     {
         "small": (
-            _tower("windows", 6_000, ("crops", "crops", "boards", "scenes"), ("crops-check", "scenes-check"), window=8),
-            _tower("tiles", 1_200, ("crops", "documents", "boards", "scenes"), ("documents-check", "scenes-check")),
+            _tower("windows", 3_000, 1.0, ("crops", "crops", "boards", "scenes"), ("crops-check", "scenes-check"), window=8),
+            _tower(
+                "placed",
+                2_500,
+                0.5,
+                ("crops", "crops", "real-crops", "boards", "scenes", "real-crops"),
+                ("crops-check", "real-check", "scenes-check"),
+                window=8,
+            ),
+            _tower(
+                "tiles",
+                1_000,
+                0.3,
+                ("crops", "documents", "real-crops", "real", "boards", "scenes"),
+                ("documents-check", "real-check", "scenes-check"),
+            ),
             _one_tile("find", 1_500, _SCENES_FIND, _FIND),
             _one_tile("read", 2_000, _SCENES_READ, _READ),
             _wide("wide", Budget(1_200, peak_rate=1e-3, decay_from=0.3), 0.3, tiles=18, questions=16),

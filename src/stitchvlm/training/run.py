@@ -54,6 +54,7 @@ def train(
     scale: int = 1,
     pace: float = 1.0,
     receipts: str | Path | None = None,
+    compiled: bool = False,
 ) -> bool:
     """Train the recipe's models (or `only` one of them, such as "small") into `out`; True when every stage is finished.
 
@@ -66,7 +67,7 @@ def train(
     stage that only the small model has, the large one grows anew. `scale` and `pace` multiply batches and budgets.
 
     A recipe that reads documents learns from real ones as well where `receipts` names a folder with some (`documents.real`);
-    of these the split `train` alone is read.
+    of these the split `train` alone is read. `compiled` makes the tower's stages faster where there is a compiler.
     """
     folder, deadline = Path(out), Deadline(minutes)
     chosen = with_receipts(adapt(find_recipe(recipe), scale, pace), receipts)
@@ -81,7 +82,7 @@ def train(
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
     def pipeline_of(which: str) -> Pipeline:
-        return Pipeline(which, chosen, folder / "data", folder / which, seed, place)
+        return Pipeline(which, chosen, folder / "data", folder / which, seed, place, compiled)
 
     for which in names:
         pipeline, first = pipeline_of(which), None
