@@ -20,11 +20,12 @@ from stitchvlm.training.documents import Document
 from stitchvlm.training.grid import Tiles
 from stitchvlm.training.kinds import KINDS
 from stitchvlm.training.language import FeatureBank, LanguageTrainer, Lesson
+from stitchvlm.training.loop import Deadline
 from stitchvlm.training.pipeline import Pipeline
 from stitchvlm.training.recipe import Pictures, Recipe, Stage, with_receipts
 from stitchvlm.training.recipes import RECIPES
 from stitchvlm.training.saved import save_model
-from stitchvlm.training.spelling import HEADS, SPELLED_LABELS
+from stitchvlm.training.spelling import FOLDED, HEADS, SPELLED_LABELS
 from stitchvlm.training.tower import DenseReader, Views
 from stitchvlm.training.worlds import Papers, Receipts
 
@@ -102,6 +103,7 @@ def tiny_receipts() -> Recipe:
     sets, checks = ("crops", "documents", "scenes"), ("crops-check",)
     small = (
         Stage("windows", budget(2), tiles_a_step=4, sets=sets, checks=checks, window=4),
+        Stage("placed", budget(1), tiles_a_step=4, sets=(*sets, "real"), checks=checks, window=4, places=True),
         Stage("tiles", budget(1), tiles_a_step=4, sets=sets, checks=checks),
         Stage("find", budget(1), one_tile),
         Stage("wide", budget(1), wide),
@@ -112,7 +114,7 @@ def tiny_receipts() -> Recipe:
     return replace(
         RECEIPTS,
         pictures={name: Pictures(style, 2, 1, TILES) for name, style in shown.items()},
-        stages={"small": small, "large": (replace(small[3], name="deep", text_mlp=64), small[3])},
+        stages={"small": small, "large": (replace(small[-1], name="deep", text_mlp=64), small[-1])},
         sizes={"small": TINY, "large": GROWN},
     )
 
@@ -130,7 +132,8 @@ def test_a_run_in_miniature(tmp_path, monkeypatch, fonts, real_folder, speaker, 
     monkeypatch.setattr(pipeline, "train_tokenizer", lambda *_: speaker)
     out = tmp_path / "out"
     assert train("tiny", out, fonts=fonts, workers=1, device="cpu", receipts=real_folder)
-    assert '"check": "windows"' in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert '"check": "windows", "on": "crops-check"' in printed and '"lines": 6, "receipts": 3' in printed
     vlm = Stitch.from_pretrained(small=str(out / "pair/small"), large=str(out / "pair/large"), device="cpu")
     answer = vlm("What is the total?", image=Image.new("L", (400, 800), 255), sampling=Sampling(4))
     assert isinstance(answer.text, str) and answer.trace.n_visual == 3 * 256
@@ -178,6 +181,24 @@ def check_the_bank(made: Pipeline) -> None:
     exercise = trainer.exercise(0, 0.5)
     assert len(exercise.rows) == 1 and all(question.boxes for question in exercise.asked[0])
     assert exercise.grounding() is not None
+
+
+def test_real_receipts_are_drawn_with_the_places_that_are_known(tmp_path, real_folder, speaker, monkeypatch):
+    """The first stage that shows them draws them; by then a tower has said where which characters stand."""
+    monkeypatch.setattr(pipeline, "train_tokenizer", lambda *_: speaker)
+    recipe = with_receipts(tiny_receipts(), real_folder)
+    spans = [[30.0 + 9 * k, 39.0 + 9 * k] for k in range(9)]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/places.json").write_text(json.dumps({name: [spans, None] for name in "abc"}))
+    made = Pipeline("small", recipe, tmp_path / "data", tmp_path / "small", 7, CPU, workers=1)
+    real = made.sets["real"]
+    assert not len(real)
+    assert made._ready(recipe.stages["small"][0], Deadline(None)) and not len(real)
+    assert made._ready(recipe.stages["small"][1], Deadline(None)) and len(real) == 2
+    total, cash = real.truth(0).lines
+    assert total.placed and not cash.placed and [glyph.x for glyph in total.glyphs] == [34.5 + 9 * k for k in range(9)]
+    told = real.labels(0)[0, :, SPELLED_LABELS.characters]
+    assert {FOLDED[char - 1] for char in told[told > 0]} <= set("TOTAL5.00") and (told > 0).sum() > 9
 
 
 def test_training_goes_on_without_real_receipts(tmp_path, monkeypatch, fonts, capsys):

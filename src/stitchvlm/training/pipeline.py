@@ -12,18 +12,20 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from .align import align_words
 from .architecture import EMBEDDING_SCALE, grow_language_model
 from .attention import use_plain_attention
-from .cache import PictureSet
+from .cache import PictureSet, render_set
 from .checkpoint import Log, load_state
+from .documents.real import read_receipts
 from .kinds import KINDS
 from .language import LanguageTrainer, Lesson
 from .loop import Deadline, LossAt, run_stage
 from .packing import Packer
+from .placing import place_receipts
 from .recipe import Recipe, Stage
 from .recipes import SETTLED
 from .saved import load_saved, save_model
 from .tokenizer import special_tokens, train_tokenizer
 from .tower import DenseReader, ViewBatch, Views, dense_loss, normalise, vary_light
-from .worlds import world_of
+from .worlds import Receipts, world_of
 
 CHECK_EVERY, CHECK_BATCHES, TOWER_BATCHES = 200, 8, 3
 _LANGUAGE = ("model.language_model.", "lm_head.")
@@ -41,8 +43,13 @@ class Pipeline:
         seed: int,
         device: torch.device,
         compiled: bool = False,
+        workers: int = 2,
     ) -> None:
-        """With `compiled` the vision tower's layers are (`torch.compile`), which needs a C++ compiler on a CPU."""
+        """With `compiled` the vision tower's layers are (`torch.compile`), which needs a C++ compiler on a CPU.
+
+        So many `workers` draw what is drawn on the way.
+        """
+        self._data, self._workers = data, workers
         self.which, self.recipe, self.folder, self.seed, self.device = which, recipe, folder, seed, device
         self.log = Log(folder / "log.jsonl")
         self.kind = KINDS[recipe.kind]
@@ -119,7 +126,25 @@ class Pipeline:
         first = max(
             (k for k, stage in enumerate(stages) if self._checkpoint(stage).exists() or stage.name == begin), default=0
         )
-        return all(self._run(stage, deadline) for stage in stages[first:])
+        return all(self._ready(stage, deadline) and self._run(stage, deadline) for stage in stages[first:])
+
+    def _ready(self, stage: Stage, deadline: Deadline) -> bool:
+        """Draw what the stage shows of real receipts; False when the deadline came first."""
+        places = self._data / "places.json"
+        for name in self._known(stage.shown):
+            pictures = self.recipe.pictures[name]
+            if not isinstance(pictures.style, Receipts):
+                continue
+            if stage.places and not places.exists():
+                receipts = read_receipts(pictures.style.folder)
+                placed, lines = place_receipts(self._reader, receipts, pictures.cut, places)
+                self.log(placed=placed, lines=lines, receipts=len(receipts))
+            style = replace(pictures.style, places=str(places) if places.exists() else None)
+            own = pictures.count, pictures.seed, style, (), self._workers, deadline, self.log, pictures.cut
+            if not render_set(self._data, name, *own, self.recipe.labels):
+                return False
+            self.sets[name].refresh()
+        return True
 
     def _checkpoint(self, stage: Stage) -> Path:
         return self.folder / f"{stage.name}.pt"

@@ -63,10 +63,16 @@ _SCENES_READ = {"bind": 0.08, "read": 0.54, "where": 0.12, "colour": 0.14, "shap
 
 
 def _tower(
-    name: str, steps: int, decay_from: float, sets: tuple[str, ...], checks: tuple[str, ...], window: int | None = None
+    name: str,
+    steps: int,
+    decay_from: float,
+    sets: tuple[str, ...],
+    checks: tuple[str, ...],
+    window: int | None = None,
+    places: bool = False,
 ) -> Stage:
     budget = Budget(steps, peak_rate=2e-3 if window else 1e-3, decay_from=decay_from)
-    return Stage(name, budget, sets=sets, checks=checks, window=window)
+    return Stage(name, budget, sets=sets, checks=checks, window=window, places=places)
 
 
 def _one_tile(name: str, steps: int, scenes: dict[str, float], documents: dict[str, float]) -> Stage:
@@ -106,7 +112,9 @@ RECEIPTS = Recipe(
     _PICTURES,
     {
         "small": (
-            _tower("windows", 3_000, 1.0, ("crops", "crops", "boards", "scenes"), ("crops-check", "scenes-check"), window=8),
+            _tower(
+                "windows", 3_000, 1.0, ("crops", "crops", "boards", "scenes"), ("crops-check", "scenes-check"), window=8
+            ),
             _tower(
                 "placed",
                 2_500,
@@ -114,6 +122,7 @@ RECEIPTS = Recipe(
                 ("crops", "crops", "real-crops", "boards", "scenes", "real-crops"),
                 ("crops-check", "real-check", "scenes-check"),
                 window=8,
+                places=True,
             ),
             _tower(
                 "tiles",

@@ -22,6 +22,11 @@ class Pictures:
     seed: int
     cut: Cut = TILES
 
+    @property
+    def late(self) -> bool:
+        """Whether it is drawn when a stage first shows it, since a tower may have to say before what stands where."""
+        return isinstance(self.style, Receipts)
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -33,6 +38,7 @@ class Stage:
         sets: which the tower learns from, each as often as it stands here; those that a run does not have are passed over.
         checks: sets that the tower is measured on.
         window: visual tokens along one side of the part of a tile that the tower sees; None for all of it.
+        places: whether the tower, before it goes on, says where the characters of real receipts stand (`placing`).
     """
 
     name: str
@@ -43,6 +49,14 @@ class Stage:
     sets: tuple[str, ...] = ("page", "small", "page", "wide")
     checks: tuple[str, ...] = ("small-check", "wide-check")
     window: int | None = None
+    places: bool = False
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """All sets that it learns from or is measured on."""
+        if self.lesson is None:
+            return self.sets + self.checks
+        return self.lesson.sets + tuple(f"{name}-check" for name in self.lesson.sets)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,10 @@ def find_recipe(name: str) -> Recipe:
 
 
 def draw(recipe: Recipe, folder: Path, deadline: Deadline, fonts: str | Path | None = None, workers: int = 2) -> bool:
-    """Draw the recipe's pictures into `folder/data`, or those still missing; False when the deadline came first."""
+    """Draw the recipe's pictures into `folder/data`, or those still missing; False when the deadline came first.
+
+    Those of real receipts are drawn when a stage first shows them.
+    """
     log = Log(folder / "log.jsonl")
     typefaces = find_fonts(fonts)
     if len(typefaces) == 1:
@@ -35,6 +38,7 @@ def draw(recipe: Recipe, folder: Path, deadline: Deadline, fonts: str | Path | N
             folder / "data", name, p.count, p.seed, p.style, typefaces, workers, deadline, log, p.cut, recipe.labels
         )
         for name, p in recipe.pictures.items()
+        if not p.late
     )
 
 
@@ -82,7 +86,7 @@ def train(
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
     def pipeline_of(which: str) -> Pipeline:
-        return Pipeline(which, chosen, folder / "data", folder / which, seed, place, compiled)
+        return Pipeline(which, chosen, folder / "data", folder / which, seed, place, compiled, workers)
 
     for which in names:
         pipeline, first = pipeline_of(which), None

@@ -6,7 +6,7 @@ known as two by its sides. The line that fills most of a half owns it. Case is f
 class.
 
 Beside the points a token has the kind of text that it shows most of, and of drawn scenes the colour, noun and item of the thing
-under it. Where characters are too small to be read, or only guessed from the box of their line, nothing is told.
+under it. Where characters are too small to be read, or not placed in their line, nothing is told.
 """
 
 import re
@@ -81,7 +81,7 @@ def kind_of_text(text: str) -> int:
 def _texts(truth: Scene | Document) -> list[tuple[str, tuple[Glyph, ...]]]:
     """Every piece of text and its characters."""
     if isinstance(truth, Document):
-        return [(line.text, line.glyphs) for line in truth.lines]
+        return [(line.text, line.glyphs) for line in truth.lines if line.placed]
     found = []
     for thing in truth.things:
         word = len(thing.glyphs) - len(thing.text.replace(" ", ""))
@@ -138,9 +138,8 @@ def spelled_labels(truth: Scene | Document, owner: np.ndarray | None, cut: Cut) 
         else:
             _write_things(label, truth, owner_of_cells(owner, view))
         if isinstance(truth, Document) and truth.estimated:
-            label[:] = IGNORE
-        else:
-            _write_text(label, truth, view)
+            label[:] = IGNORE  # there may be more in the picture than is known
+        _write_text(label, truth, view)
         rows.append(label)
     return np.stack(rows)
 

@@ -16,7 +16,7 @@ from . import questions
 from .documents import Document, draw_crop, draw_document
 from .documents import questions as document_questions
 from .documents.augment import augment, cut_square
-from .documents.document import Line, Written
+from .documents.document import Written
 from .documents.form import LABEL
 from .documents.real import RealReceipt, read_receipts
 from .generator import Style, draw_scene
@@ -117,12 +117,13 @@ class Papers:
 class Receipts:
     """Real receipts in `folder` (`documents.real`), each once as it is and then changed by chance; `sides` as for `Papers`.
 
-    `held_out` ones are never among the others.
+    `held_out` ones are never among the others. `places` is a file with the places of their characters (`placing`).
     """
 
     folder: str = ""
     sides: tuple[int, int] | None = None
     held_out: bool = False
+    places: str | None = None
 
 
 Shown = Style | Papers | Receipts
@@ -160,12 +161,12 @@ def _draw_paper(shown: Papers, seed: str, fonts: tuple[str, ...]) -> Drawn:
 
 
 @lru_cache(maxsize=4)
-def _known(folder: str) -> list[RealReceipt]:
-    return read_receipts(folder)
+def _known(folder: str, places: str | None) -> list[RealReceipt]:
+    return read_receipts(folder, places=places)
 
 
 def _draw_receipt(shown: Receipts, seed: str, number: int) -> Drawn:
-    known = _known(shown.folder)
+    known = _known(shown.folder, shown.places)
     chosen = known[-HELD_OUT:] if shown.held_out else known[:-HELD_OUT]
     if not chosen:
         raise ValueError(
@@ -186,7 +187,7 @@ def in_capitals(document: Document) -> Document:
     def capital(written: Written | None) -> Any:
         return written and replace(written, text=written.text.upper())
 
-    lines = tuple(Line(line.text.upper(), line.box, line.row, line.glyphs) for line in document.lines)
+    lines = tuple(replace(line, text=line.text.upper()) for line in document.lines)
     items = tuple(
         replace(item, **{part: capital(getattr(item, part)) for part in ("name", "quantity", "unit_price", "price")})
         for item in document.items

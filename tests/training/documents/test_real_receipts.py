@@ -65,6 +65,19 @@ def test_receipts_are_read(folder):
     assert Document.from_json(json.loads(json.dumps(document.to_json()))) == document
 
 
+def test_receipts_are_read_with_the_places_of_their_characters(folder):
+    plain = read_receipts(folder)[0]
+    spans = [[[10.0 * k, 10.0 * k + 4] for k, _ in enumerate(line.glyphs)] for line in plain.document.lines]
+    places = folder / "places.json"
+    places.write_text(json.dumps({plain.id: [spans[0], *[None] * (len(spans) - 1)]}))
+    first, second = read_receipts(folder, places=places)[:2]
+    assert [line.placed for line in first.document.lines] == [True] + [False] * (len(spans) - 1)
+    assert [glyph.x for glyph in first.document.lines[0].glyphs] == [10.0 * k + 2 for k in range(len(spans[0]))]
+    assert first.document.lines[1:] == plain.document.lines[1:]
+    assert [line.text for line in first.document.lines] == [line.text for line in plain.document.lines]
+    assert not any(line.placed for line in second.document.lines)
+
+
 def test_what_is_asked_has_its_place(folder):
     document = read_receipts(folder)[0].document
     assert ask(document, "date", random.Random(0)).answer == "01/02/2020"

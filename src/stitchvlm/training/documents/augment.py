@@ -59,7 +59,7 @@ def _moved_line(line: Line, warp: Warp, corner: np.ndarray, size: tuple[int, int
         return None
     text = "".join(("" if k == 0 or not glyph.begins else " ") + glyph.char for k, glyph in enumerate(shown))
     box = around((g.x - g.width / 2, g.y - g.height / 2, g.x + g.width / 2, g.y + g.height / 2) for g in shown)
-    return Line(text, box, line.row, tuple(shown))
+    return Line(text, box, line.row, tuple(shown), line.placed)
 
 
 def augment(

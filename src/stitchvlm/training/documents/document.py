@@ -27,13 +27,15 @@ class Written:
 class Line:
     """A piece of text printed in one go. Pieces side by side, such as a name and its price, share their `row`.
 
-    Glyphs are the characters of the text but for spaces, in order.
+    Glyphs are the characters of the text but for spaces, in order. Where only the line's box was known they were spread
+    evenly over it, and are not `placed`.
     """
 
     text: str
     box: Box
     row: int
     glyphs: tuple[Glyph, ...] = ()
+    placed: bool = True
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ class Item:
 class Document:
     """A picture's contents, all places in its pixels.
 
-    `fields` holds what a user may look for ("total", "date", "company", ...) as it is written. `estimated` says that glyphs
-    were spread evenly over their line because only the line's box is known.
+    `fields` holds what a user may look for ("total", "date", "company", ...) as it is written. `estimated` says that it was
+    written down from a real picture: there may be more in that than is known, and not all lines are placed.
     """
 
     kind: str
@@ -81,7 +83,13 @@ class Document:
             "width": self.width,
             "height": self.height,
             "lines": [
-                {"text": line.text, "box": list(line.box), "row": line.row, "glyphs": [_values(g) for g in line.glyphs]}
+                {
+                    "text": line.text,
+                    "box": list(line.box),
+                    "row": line.row,
+                    "glyphs": [_values(g) for g in line.glyphs],
+                    "placed": line.placed,
+                }
                 for line in self.lines
             ],
             "fields": {name: _to_json(written) for name, written in self.fields.items()},
@@ -97,7 +105,13 @@ class Document:
     def from_json(cls, data: dict[str, Any]) -> "Document":
         """The document that `to_json` was called on."""
         lines = tuple(
-            Line(line["text"], tuple(line["box"]), line["row"], tuple(Glyph(*values) for values in line["glyphs"]))
+            Line(
+                line["text"],
+                tuple(line["box"]),
+                line["row"],
+                tuple(Glyph(*values) for values in line["glyphs"]),
+                line.get("placed", True),
+            )
             for line in data["lines"]
         )
         items = tuple(

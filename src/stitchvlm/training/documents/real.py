@@ -2,12 +2,12 @@
 
 The folder holds pictures and a file of JSON lines for each split. A line describes one receipt: `id`, `image` (a path within
 the folder), `size` (width and height in pixels), `qa` (objects with `field` and `answer`) and `lines` (objects with `text` and
-a `box` of fractions of the picture). Where single characters stand is not known: they are spread evenly over their line. Texts
-are taken as they were typed, and some collections were typed in capitals whatever the paper says.
+a `box` of fractions of the picture). Where single characters stand is not known: they are spread evenly over their line until
+`placing` finds out. Texts are taken as they were typed, and some collections were typed in capitals whatever the paper says.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,10 @@ class RealReceipt:
         return picture if picture.size == size else picture.resize(size, Image.Resampling.BILINEAR)
 
 
-def read_receipts(folder: str | Path, split: str = "train") -> list[RealReceipt]:
-    """All receipts of `split`.jsonl in the folder, in its order.
+def read_receipts(folder: str | Path, split: str = "train", places: str | Path | None = None) -> list[RealReceipt]:
+    """All receipts of `split`.jsonl in the folder, in its order, with the characters' places of the file `places`.
+
+    That file maps a receipt's id to its document's lines: from where to where each character reaches, or null.
 
     Raises:
         ValueError: with one sentence, if a file is missing or something in it is not of the form above.
@@ -45,13 +47,15 @@ def read_receipts(folder: str | Path, split: str = "train") -> list[RealReceipt]
     source = Path(folder) / f"{split}.jsonl"
     if not source.is_file():
         raise ValueError(f"{source} is missing: a folder of receipts has a file of JSON lines for every split")
+    known = {} if places is None else json.loads(Path(places).read_text(encoding="utf-8"))
     receipts = []
     for number, text in enumerate(source.read_text(encoding="utf-8").splitlines(), start=1):
         if not text.strip():
             continue
         try:
             data = json.loads(text)
-            receipt = RealReceipt(str(data["id"]), Path(folder) / data["image"], _document(data))
+            document = _document(data, known.get(str(data["id"])))
+            receipt = RealReceipt(str(data["id"]), Path(folder) / data["image"], document)
         except (LookupError, TypeError, ValueError) as error:
             raise ValueError(f"line {number} of {source} does not describe a receipt: {error!r}") from error
         if not receipt.path.is_file():
@@ -62,12 +66,14 @@ def read_receipts(folder: str | Path, split: str = "train") -> list[RealReceipt]
     return receipts
 
 
-def _document(data: dict[str, Any]) -> Document:
+def _document(data: dict[str, Any], places: list[list[list[float]] | None] | None) -> Document:
     width, height = (int(length) for length in data["size"])
     if min(width, height) < 1:
         raise ValueError(f"a picture cannot be {width} x {height} pixels large")
     found = [_line(line["text"], line["box"], width, height) for line in data["lines"]]
     lines = _in_rows([line for line in found if line.glyphs])
+    if places is not None:
+        lines = tuple(_placed(line, spans) for line, spans in zip(lines, places, strict=True))
     fields = {str(qa["field"]): _find(str(qa["field"]), str(qa["answer"]), lines) for qa in data["qa"] if qa["answer"]}
     return Document("real", width, height, lines, fields, estimated=True)
 
@@ -93,7 +99,18 @@ def _line(text: str, fractions: list[float], width: int, height: int) -> Line:
         for k, char in enumerate(text)
         if char != " "
     )
-    return Line(text, (round(x0, 2), round(y0, 2), round(x1, 2), round(y1, 2)), 0, glyphs)
+    return Line(text, (round(x0, 2), round(y0, 2), round(x1, 2), round(y1, 2)), 0, glyphs, placed=False)
+
+
+def _placed(line: Line, spans: list[list[float]] | None) -> Line:
+    """The line with its characters where `spans` have them; as it is where there are none."""
+    if spans is None:
+        return line
+    glyphs = tuple(
+        replace(glyph, x=round((x0 + x1) / 2, 2), width=round(x1 - x0, 2))
+        for glyph, (x0, x1) in zip(line.glyphs, spans, strict=True)
+    )
+    return replace(line, glyphs=glyphs, placed=True)
 
 
 def _in_rows(lines: list[Line]) -> tuple[Line, ...]:
@@ -112,7 +129,7 @@ def _in_rows(lines: list[Line]) -> tuple[Line, ...]:
         else:
             rows.append([line])
     return tuple(
-        Line(line.text, line.box, number, line.glyphs)
+        replace(line, row=number)
         for number, row in enumerate(rows)
         for line in sorted(row, key=lambda each: each.box[0])
     )
