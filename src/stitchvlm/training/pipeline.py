@@ -185,7 +185,7 @@ class Pipeline:
     @torch.no_grad()
     def _match_scales(self, some: Views) -> None:
         """Scale the visual features to the size of the token embeddings, before the language model has seen it."""
-        views = normalise(some.draw(random.Random(self.seed), 64).views, self.device)
+        views = normalise(some.draw(random.Random(self.seed), 64, tries=3).views, self.device)
         size = self.kind.features(self.model, views).square().mean().sqrt()
         last = self.kind.last_projection(self.model)
         last.weight.mul_(EMBEDDING_SCALE / size)
@@ -211,7 +211,7 @@ class Pipeline:
                 for name, views in checks.items():
                     self.log(check=stage.name, on=name, step=step, **self._check_tower(reader, views))
             rng = random.Random(f"{self.seed}-{stage.name}-{step}")
-            return self._read(reader, train.draw(rng, stage.tiles_a_step), rng)
+            return self._read(reader, train.draw(rng, stage.tiles_a_step, stage.tries), rng)
 
         return loss_at
 

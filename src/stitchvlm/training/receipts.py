@@ -74,8 +74,8 @@ def _tower(
     window: int | None = None,
     places: bool = False,
 ) -> Stage:
-    budget = Budget(steps, peak_rate=2e-3 if window else 1e-3, decay_from=decay_from)
-    return Stage(name, budget, sets=sets, checks=checks, window=window, places=places)
+    budget = Budget(steps, peak_rate=1.5e-3 if window else 1e-3, decay_from=decay_from)
+    return Stage(name, budget, sets=sets, checks=checks, window=window, places=places, tries=8)
 
 
 def _one_tile(name: str, steps: int, scenes: dict[str, float], documents: dict[str, float]) -> Stage:
@@ -116,22 +116,22 @@ RECEIPTS = Recipe(
     {
         "small": (
             _tower(
-                "windows", 3_000, 1.0, ("crops", "crops", "boards", "scenes"), ("crops-check", "scenes-check"), window=8
+                "windows", 3_400, 1.0, ("crops",) * 4 + ("boards", "scenes"), ("crops-check", "scenes-check"), window=8
             ),
             _tower(
                 "placed",
-                2_500,
+                2_000,
                 0.5,
-                ("crops", "crops", "real-crops", "boards", "scenes", "real-crops"),
+                ("crops",) * 4 + ("real-crops",) * 2 + ("boards", "scenes"),
                 ("crops-check", "real-crops-check", "scenes-check"),
                 window=8,
                 places=True,
             ),
             _tower(
                 "tiles",
-                1_000,
+                800,
                 0.3,
-                ("crops", "documents", "real-crops", "real", "boards", "scenes"),
+                ("crops", "crops", "documents", "real-crops", "real", "boards", "scenes"),
                 ("documents-check", "real-check", "scenes-check"),
             ),
             _one_tile("find", 1_500, _SCENES_FIND, _FIND),

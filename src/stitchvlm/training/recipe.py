@@ -38,6 +38,7 @@ class Stage:
         sets: which the tower learns from, each as often as it stands here; those that a run does not have are passed over.
         checks: sets that the tower is measured on.
         window: visual tokens along one side of the part of a tile that the tower sees; None for all of it.
+        tries: each view that the tower learns from is the one with most text of so many.
         places: whether the tower, before it goes on, says where the characters of real receipts stand (`placing`).
     """
 
@@ -50,6 +51,7 @@ class Stage:
     checks: tuple[str, ...] = ("small-check", "wide-check")
     window: int | None = None
     places: bool = False
+    tries: int = 3
 
     @property
     def shown(self) -> tuple[str, ...]:

@@ -125,7 +125,7 @@ class Views:
                 weights[shape] += len(group) / len(pictures)
         self._shapes, self._weights = list(weights), list(weights.values())
 
-    def draw(self, rng: random.Random, tiles: int, tries: int = 3) -> ViewBatch:
+    def draw(self, rng: random.Random, tiles: int, tries: int) -> ViewBatch:
         """As many views as have the tokens of that many tiles of the embedded pair; each the one with most text of `tries`."""
         shape = rng.choices(self._shapes, self._weights)[0] if len(self._shapes) > 1 else self._shapes[0]
         groups, side = self._groups[shape], self._window
