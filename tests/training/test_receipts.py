@@ -159,7 +159,7 @@ def check_windows(made: Pipeline) -> None:
         k for k in range(2) if np.array_equal(parts[k], views[0]) and np.array_equal(told[k].reshape(16, -1), labels[0])
     ][:1]
     assert k in (0, 1)
-    mixed = Views([crops, made.sets["scenes"]], SPELLED_LABELS.characters, 4).draw(random.Random(0), 2)
+    mixed = Views([crops, made.sets["scenes"]], SPELLED_LABELS.characters, 4).draw(random.Random(0), 2, tries=3)
     assert mixed.views.shape == (8, 112, 112, 3)
     reader = DenseReader(made.model, SPELLED_LABELS)
     assert [
