@@ -36,6 +36,9 @@ def train(
     ] = None,
     scale: Annotated[int, typer.Option(metavar="N", min=1, help="Multiplies pictures and tiles a step.")] = 1,
     pace: Annotated[float, typer.Option(metavar="F", help="Multiplies the time that every stage gets.")] = 1.0,
+    compiled: Annotated[
+        bool, typer.Option("--compiled", help="Compile the vision tower's layers; a CPU needs a C++ compiler for it.")
+    ] = False,
     debug: options.Debug = False,
 ) -> None:
     """Draw pictures and train the embedded pair on them."""
@@ -60,5 +63,6 @@ def train(
         scale=scale,
         pace=pace,
         receipts=receipts,
+        compiled=compiled,
     )
     print(f"{out}/pair holds the pair" if finished else f"the time is up: the same command goes on in {out}")
