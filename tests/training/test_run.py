@@ -19,6 +19,7 @@ from stitchvlm.training.generator import draw_scene
 from stitchvlm.training.grid import TILES
 from stitchvlm.training.language import FeatureBank
 from stitchvlm.training.loop import Deadline
+from stitchvlm.training.pipeline import Pipeline
 from stitchvlm.training.recipe import adapt
 from stitchvlm.training.recipes import RECIPES
 
@@ -62,6 +63,24 @@ def test_an_interrupted_run_ends_with_the_same_weights(make_pipeline, stop_after
     assert whole.keys() == pieced.keys()
     for name, weight in whole.items():
         assert torch.equal(weight, pieced[name]), name
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # tracing, torch warns of itself
+@pytest.mark.skipif(shutil.which("g++") is None, reason="compiling needs a C++ compiler")
+def test_a_compiled_tower_learns_the_same(tiny_world, make_pipeline, tmp_path):
+    plain = make_pipeline(tmp_path / "plain")
+    stage = plain.recipe.stages["small"][0]
+    compiled = Pipeline("small", plain.recipe, tiny_world, tmp_path / "compiled", 7, torch.device("cpu"), compiled=True)
+    losses = [each._tower_loss(each._reader, stage)(0, 0.0)[0] for each in (plain, compiled)]
+    for loss in losses:
+        loss.backward()
+    assert losses[1].item() == pytest.approx(losses[0].item(), rel=2e-3)
+    first, second = (dict(each._reader.named_parameters()) for each in (plain, compiled))
+    assert first.keys() == second.keys()
+    for name, weight in first.items():
+        if weight.grad is not None:
+            assert torch.allclose(weight.grad, second[name].grad, atol=0.03 * weight.grad.abs().max().item()), name
 
 
 def test_the_saved_pair_loads_and_answers(out, no_fonts):
@@ -161,7 +180,7 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_old_state(tmp_path, monkeypat
     assert load_state(path)["step"] == 1 and [p.name for p in tmp_path.iterdir()] == ["find.pt"]
 
 
-def test_wrong_requests_are_one_sentence_each(out, no_fonts):
+def test_wrong_requests_are_one_sentence_each(out, no_fonts, monkeypatch):
     with pytest.raises(ValueError, match="no recipe 'novel': choose one of qwen2_vl, receipts, scenes, tiny"):
         train("novel", out)
     with pytest.raises(ValueError, match="no model 'middle': choose small or large"):
@@ -174,6 +193,12 @@ def test_wrong_requests_are_one_sentence_each(out, no_fonts):
         train("tiny", out, init_from=out / "nowhere")
     with pytest.raises(ValueError, match="nowhere is no folder of fonts"):
         find_fonts(out / "nowhere")
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "which", lambda name: None)
+        with pytest.raises(
+            ValueError, match="needs a C\\+\\+ compiler and none is found: install one, or train without"
+        ):
+            train("tiny", out, compiled=True)
     save_state(out / "small" / "tower.pt", {})
     with pytest.raises(ValueError, match="already holds training state"):
         train("tiny", out, resume=False, fonts=no_fonts)

@@ -1,5 +1,7 @@
 """One call that draws the pictures and trains a recipe's models, or goes on with them."""
 
+import os
+import shutil
 from pathlib import Path
 
 import torch
@@ -77,6 +79,8 @@ def train(
     chosen = with_receipts(adapt(find_recipe(recipe), scale, pace), receipts)
     names = tuple(chosen.stages) if only is None else (only,)
     _check(folder, names, tuple(chosen.stages), resume, init_from, begin)
+    if compiled and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++", "cl"))):
+        raise ValueError("compiling needs a C++ compiler and none is found: install one, or train without --compiled")
     if threads is not None:
         torch.set_num_threads(threads)
     if len(chosen.pictures) < len(find_recipe(recipe).pictures):
