@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import nn
 from transformers import AttentionInterface, PreTrainedModel
-from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
 NAME = "stitch_plain"
 
@@ -19,6 +19,11 @@ class Listener(Protocol):
 
     def hear(self, layer: int, query: torch.Tensor, key: torch.Tensor) -> None:
         """`query[b, heads, n, d]`, scaled, and `key[b, kv heads, n, d]`."""
+
+
+def additive(mask: torch.Tensor, dtype: torch.dtype = torch.bfloat16) -> torch.Tensor:
+    """A boolean mask as what is added to scores: made once for all layers and heads it costs a CPU less than to fill each."""
+    return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min)
 
 
 def plain_attention(
@@ -31,7 +36,7 @@ def plain_attention(
     grounding: Listener | None = None,
     **_: object,
 ) -> tuple[torch.Tensor, None]:
-    """`query[b, heads, n, d]`, `key`, `value` `[b, kv heads, n, d]`, boolean mask; gives `[b, n, heads, d]`.
+    """`query[b, heads, n, d]`, `key`, `value` `[b, kv heads, n, d]`, mask to add (`additive`); gives `[b, n, heads, d]`.
 
     A `grounding` that is handed to the model's forward pass hears of every layer's queries and keys.
     """
@@ -44,7 +49,7 @@ def plain_attention(
     key, value = key[:, :, None], value[:, :, None]
     scores = query.reshape(batch, -1, groups, length, width) @ key.transpose(-1, -2)
     if attention_mask is not None:
-        scores = scores.masked_fill(~attention_mask[:, :, None], torch.finfo(scores.dtype).min)
+        scores += attention_mask[:, :, None]
     with torch.autocast(scores.device.type, enabled=False):
         weights = scores.softmax(-1)
     return (weights @ value).reshape(batch, heads, length, width).transpose(1, 2).contiguous(), None
@@ -53,7 +58,7 @@ def plain_attention(
 def use_plain_attention(model: PreTrainedModel) -> None:
     """Let `model` run on `plain_attention` from now on."""
     AttentionInterface.register(NAME, plain_attention)
-    AttentionMaskInterface.register(NAME, sdpa_mask)
+    AttentionMaskInterface.register(NAME, eager_mask)
     for part in model.modules():
         if isinstance(part, PreTrainedModel):
             part.config._attn_implementation = NAME

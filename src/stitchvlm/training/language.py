@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
+from .attention import additive
 from .cache import PictureSet
 from .features import FeatureBank
 from .grid import Cut
@@ -125,7 +126,7 @@ def answer_logits(
         hidden = model.model.language_model(
             inputs_embeds=embedded,
             position_ids=batch.positions,
-            attention_mask=batch.mask,
+            attention_mask=additive(batch.mask),
             use_cache=False,
             grounding=grounding,
         ).last_hidden_state
