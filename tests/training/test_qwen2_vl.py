@@ -208,7 +208,7 @@ def test_a_run_in_miniature(tiny_run):
     assert engine.vlm.model.dtype == torch.bfloat16
     again = Pipeline("other", RECIPES["tiny"], tiny_run / "data", tiny_run / "next", 7, CPU)
     assert again.begin_with(folder) == "find"
-    views, labels, _ = Views(list(again.sets.values())).draw(random.Random(0), 4, tries=3)
+    views, labels, _, _ = Views(list(again.sets.values())).draw(random.Random(0), 4, tries=3)
     assert len(views) == len(labels) and labels.shape[1] == views.shape[1] * views.shape[2] // CELL**2
 
 

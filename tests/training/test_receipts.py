@@ -149,7 +149,7 @@ def test_a_run_in_miniature(tmp_path, monkeypatch, fonts, real_folder, speaker, 
 def check_windows(made: Pipeline) -> None:
     """Windows are parts of tiles and of their labels, at the corner that they tell; grey and coloured ones stand together."""
     crops = made.sets["crops"]
-    views, labels, corners = Views([crops], SPELLED_LABELS.characters, 4).draw(random.Random(0), 2, tries=1)
+    views, labels, corners, _ = Views([crops], SPELLED_LABELS.characters, 4).draw(random.Random(0), 2, tries=1)
     assert views.shape == (8, 112, 112, 1) and labels.shape == (8, 16, len(HEADS))
     row, column = corners[0]
     wholes = [crops.tiles(k)[0] for k in range(2)]

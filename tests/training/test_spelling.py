@@ -16,7 +16,7 @@ from stitchvlm.training.kinds import KINDS
 from stitchvlm.training.labels import IGNORE
 from stitchvlm.training.regions import token_boxes, tokens_touching
 from stitchvlm.training.scene import Glyph
-from stitchvlm.training.spelling import COLUMN, FOLDED, TEXTS, kind_of_text, spelled_labels
+from stitchvlm.training.spelling import COLUMN, FOLDED, TEXTS, kind_of_text, spelled_labels, without_small
 from stitchvlm.training.tokenizer import DOCUMENT_SPEECH
 from stitchvlm.training.tower import place_loss
 from stitchvlm.training.worlds import DOCUMENTS
@@ -74,6 +74,22 @@ def test_what_cannot_be_read_is_not_asked_for():
     known = page({"AB": (28, 21, 12)}, estimated=True)
     guessed = replace(known, lines=tuple(replace(line, placed=False) for line in known.lines))
     assert (spelled_labels(guessed, None, TILES) == IGNORE).all()
+
+
+def test_small_characters_may_be_left_out():
+    """Of three lines the one whose characters are ten pixels wide stays, and dots and ones do whatever their width."""
+    wide, narrow = page({"BAA2": (28, 21, 12)}), page({"BAA2": (28, 21, 12), "X1.": (28, 77, 12)})
+    small = [replace(glyph, x=30 + 4 * k, width=4) for k, glyph in enumerate(narrow.lines[1].glyphs)]
+    mixed = replace(narrow, lines=(narrow.lines[0], replace(narrow.lines[1], glyphs=tuple(small))))
+    told = spelled_labels(mixed, None, TILES)
+    silent = without_small(told, (16, 16), 2)
+    assert np.array_equal(without_small(told, (16, 16), 1), told)
+    chars = slice(COLUMN["char00"], COLUMN["char00"] + 14)
+    changed = told != silent
+    letters = {FOLDED[char - 1] for char in told[..., chars][changed[..., chars]]}
+    assert letters == {"X"} and (silent[changed] == IGNORE).all()
+    assert np.array_equal(silent[:, :32], spelled_labels(wide, None, TILES)[:, :32])
+    assert (without_small(told, (16, 16), 4)[:, :32, chars] > 0).sum() == 0
 
 
 @pytest.mark.parametrize(

@@ -211,9 +211,16 @@ class Pipeline:
                 for name, views in checks.items():
                     self.log(check=stage.name, on=name, step=step, **self._check_tower(reader, views))
             rng = random.Random(f"{self.seed}-{stage.name}-{step}")
-            return self._read(reader, train.draw(rng, stage.tiles_a_step, stage.tries), rng)
+            shown = train.draw(rng, stage.tiles_a_step, stage.tries)
+            return self._read(reader, self._large_enough(shown, stage.least_points), rng)
 
         return loss_at
+
+    def _large_enough(self, shown: ViewBatch, least: int) -> ViewBatch:
+        """The views with labels of characters on at least so many points."""
+        if least <= 1 or self.recipe.labels.without_small is None:
+            return shown
+        return shown._replace(labels=self.recipe.labels.without_small(shown.labels, shown.shape, least))
 
     @torch.no_grad()
     def _check_tower(self, reader: DenseReader, check: Views) -> dict[str, float]:

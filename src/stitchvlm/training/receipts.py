@@ -75,7 +75,16 @@ def _tower(
     places: bool = False,
 ) -> Stage:
     budget = Budget(steps, peak_rate=1.5e-3 if window else 1e-3, decay_from=decay_from)
-    return Stage(name, budget, sets=sets, checks=checks, window=window, places=places, tries=8)
+    return Stage(
+        name,
+        budget,
+        sets=sets,
+        checks=checks,
+        window=window,
+        places=places,
+        tries=8,
+        least_points=3 if window and not places else 1,
+    )
 
 
 def _one_tile(name: str, steps: int, scenes: dict[str, float], documents: dict[str, float]) -> Stage:

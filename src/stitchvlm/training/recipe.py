@@ -39,6 +39,7 @@ class Stage:
         checks: sets that the tower is measured on.
         window: visual tokens along one side of the part of a tile that the tower sees; None for all of it.
         tries: each view that the tower learns from is the one with most text of so many.
+        least_points: of characters on fewer points the tower hears nothing in this stage.
         places: whether the tower, before it goes on, says where the characters of real receipts stand (`placing`).
     """
 
@@ -52,6 +53,7 @@ class Stage:
     window: int | None = None
     places: bool = False
     tries: int = 3
+    least_points: int = 1
 
     @property
     def shown(self) -> tuple[str, ...]:

@@ -51,6 +51,8 @@ HEADS = {
 }
 COLUMN = {name: column for column, name in enumerate(HEADS)}
 _CHARS, _BORDERS, _SIDES = (COLUMN[f"{name}00"] for name in ("char", "border", "side"))
+NARROW = "1Iil.,:;'|!"
+_NARROW = [1 + FOLDED.index(char) for char in dict.fromkeys(NARROW.upper()) if char != "L"]
 _AMOUNT = re.compile(r"\D{0,4}-?\d[\d,. ]*[.,]\d\d\D{0,4}")
 _DATE = re.compile(r"\b(\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4}|\d{1,2}[- ]?[A-Za-z]{3,9}[-, ]*\d{2,4})\b")
 _EQUAL = 4 / (BANDS * POINTS)
@@ -101,7 +103,7 @@ def _characters(truth: Scene | Document, view: View) -> dict[tuple[int, int], _S
             part = visible_part(glyph, view.box)
             if part is None:
                 continue
-            wide = glyph.char in "1Iil.,:;'|!" or glyph.width * scale_x >= SMALLEST_WIDTH
+            wide = glyph.char in NARROW or glyph.width * scale_x >= SMALLEST_WIDTH
             readable = wide and glyph.height * scale_y >= SMALLEST_HEIGHT
             char = 1 + FOLDED.index(glyph.char.upper()) if readable else IGNORE
             border = 1 + glyph.begins + 2 * glyph.ends
@@ -154,6 +156,28 @@ def _write_things(label: np.ndarray, scene: Scene, owner: np.ndarray) -> None:
         label[:, COLUMN["noun"]] = IGNORE
 
 
+def without_small(labels: np.ndarray, shape: tuple[int, int], least: int) -> np.ndarray:
+    """`labels[views, rows * columns, len(HEADS)]` of views of that shape, silent about characters on fewer than `least` points.
+
+    Characters that are narrow by nature stay.
+    """
+    views, (rows, columns) = len(labels), shape
+    lines = np.stack([labels[..., first : first + BANDS * POINTS] for first in (_CHARS, _BORDERS, _SIDES)])
+    lines = lines.reshape(3, views, rows, columns, BANDS, POINTS).transpose(0, 1, 2, 4, 3, 5)
+    flat = lines.reshape(3, -1, columns * POINTS)
+    chars, _, sides = flat
+    begins = np.ones(chars.shape, bool)
+    begins[:, 1:] = (chars[:, 1:] != chars[:, :-1]) | ((sides[:, 1:] == 1) & (sides[:, :-1] == 2))
+    numbers = begins.cumsum().reshape(chars.shape) - 1
+    points = np.bincount(numbers.ravel())[numbers]
+    small = (chars > 0) & (points < least) & ~np.isin(chars, _NARROW)
+    told = np.where(small, IGNORE, flat).reshape(3, views, rows, BANDS, columns, POINTS).transpose(0, 1, 2, 4, 3, 5)
+    changed = labels.copy()
+    for first, part in zip((_CHARS, _BORDERS, _SIDES), told.reshape(3, views, rows * columns, -1), strict=True):
+        changed[..., first : first + BANDS * POINTS] = part
+    return changed
+
+
 SPELLED_LABELS = Labels(
     HEADS,
     spelled_labels,
@@ -166,4 +190,5 @@ SPELLED_LABELS = Labels(
         (tuple(FOLDED), [f"char{place}" for place in _PLACES]),
     ],
     weights={name: _EQUAL for name in HEADS if name[-1].isdigit()},
+    without_small=without_small,
 )

@@ -99,11 +99,12 @@ def dense_loss(
 
 
 class ViewBatch(NamedTuple):
-    """Views of equal shape, what their labels tell, and where they begin in their tiles if they are windows."""
+    """Views of equal shape (rows and columns), what their labels tell, and where they begin in their tiles if they are windows."""
 
     views: np.ndarray
     labels: np.ndarray
     corners: np.ndarray | None
+    shape: tuple[int, int]
 
 
 class Views:
@@ -145,7 +146,8 @@ class Views:
             told = self._part(pictures.labels(index)[view].reshape(*shape, -1), corner, 1)
             labels.append(told.reshape(-1, told.shape[-1]))
             corners.append(corner)
-        return ViewBatch(np.stack(in_colour(views)), np.stack(labels), np.array(corners) if side else None)
+        own = (side, side) if side else shape
+        return ViewBatch(np.stack(in_colour(views)), np.stack(labels), np.array(corners) if side else None, own)
 
     def _part(self, view: np.ndarray, corner: tuple[int, ...], cell: int) -> np.ndarray:
         """The window of `view[rows * cell, columns * cell, ...]` that begins at the corner, or all of it."""
