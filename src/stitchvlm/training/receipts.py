@@ -67,23 +67,15 @@ _SCENES_READ = {"bind": 0.08, "read": 0.54, "where": 0.12, "colour": 0.14, "shap
 
 def _tower(
     name: str,
-    steps: int,
-    decay_from: float,
+    budget: Budget,
     sets: tuple[str, ...],
     checks: tuple[str, ...],
     window: int | None = None,
     places: bool = False,
+    least_points: int = 3,
 ) -> Stage:
-    budget = Budget(steps, peak_rate=1.5e-3 if window else 1e-3, decay_from=decay_from)
     return Stage(
-        name,
-        budget,
-        sets=sets,
-        checks=checks,
-        window=window,
-        places=places,
-        tries=8,
-        least_points=3 if window and not places else 1,
+        name, budget, sets=sets, checks=checks, window=window, places=places, tries=8, least_points=least_points
     )
 
 
@@ -125,12 +117,15 @@ RECEIPTS = Recipe(
     {
         "small": (
             _tower(
-                "windows", 3_400, 1.0, ("crops",) * 4 + ("boards", "scenes"), ("crops-check", "scenes-check"), window=8
+                "windows",
+                Budget(2_650, peak_rate=1.5e-3, decay_from=0.8),
+                ("crops",) * 4 + ("boards", "scenes"),
+                ("crops-check", "scenes-check"),
+                window=8,
             ),
             _tower(
                 "placed",
-                2_000,
-                0.5,
+                Budget(3_400, peak_rate=1e-3, decay_from=0.0),
                 ("crops",) * 4 + ("real-crops",) * 2 + ("boards", "scenes"),
                 ("crops-check", "real-crops-check", "scenes-check"),
                 window=8,
@@ -138,10 +133,10 @@ RECEIPTS = Recipe(
             ),
             _tower(
                 "tiles",
-                800,
-                0.3,
+                Budget(1_200, peak_rate=7e-4, decay_from=0.0),
                 ("crops", "crops", "documents", "real-crops", "real", "boards", "scenes"),
                 ("documents-check", "real-check", "scenes-check"),
+                least_points=2,
             ),
             _one_tile("find", 1_500, _SCENES_FIND, _FIND),
             _one_tile("read", 2_000, _SCENES_READ, _READ),
