@@ -144,7 +144,7 @@ def test_decoding_with_and_without_graphs_is_compared_case_by_case(monkeypatch):
 
 
 def test_receipts_are_judged_by_field_and_no_text_is_told():
-    from receipts import figures
+    from receipts_figures import figures
 
     def record(picture: str, kind: str, small: str, large: str, right: str, score: float) -> dict:
         return {
