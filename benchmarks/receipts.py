@@ -41,7 +41,6 @@ from stitchvlm.training.documents.real import read_receipts
 
 METHODS = ("guided", "fastv", "fastv:layer=1", "random", "downsample")
 KEEPS = ("64%", "35%", "18%", "9%")
-SECONDS = "seconds.jsonl"
 OVERLAYS = 10
 
 
@@ -123,6 +122,8 @@ class Extra:
             "device": given.device or ("cuda" if torch.cuda.is_available() else "cpu"),
             "threads": torch.get_num_threads(),
         }
+        where = "seconds {device} {threads} threads".format(**self._identity)
+        self._seconds = self._work / f"{slug(f'{where} {row.name} {self.exit}')}.jsonl"
         self._study = Study(self._rows, given.device)
 
     def draw(self) -> int:
@@ -135,11 +136,11 @@ class Extra:
     def seconds(self) -> dict[str, Any]:
         """Time the first questions and tell what came of it."""
         samples = self._samples[: self._given.timed]
-        with ResultFile(self._work / SECONDS, self._identity) as file:
+        with ResultFile(self._seconds, self._identity) as file:
             receipts_seconds.measure(self._study, samples, file)
             asked = {sample.id for sample in samples}
             records = [record for record in file.records if record["id"] in asked]
-        runs = read_settings(self._work / SECONDS).get("runs")
+        runs = read_settings(self._seconds).get("runs")
         told = {"keep": self._identity["guided"]["keep"], "exit": self.exit, "measured_by": runs}
         return told | receipts_seconds.figures(records)
 

@@ -158,30 +158,30 @@ def _panel(title: str, picture: Image.Image, lines: Sequence[str]) -> Image.Imag
 
 
 def _framed(picture: Image.Image, place: Sequence[float] | None) -> Image.Image:
-    """The picture with a frame just outside a rectangle, light on its outer side so that it shows on dark ground too."""
+    """The picture with a frame around a rectangle, light on its outer side so that it shows on dark ground too."""
     if place is None:
         return picture
     framed = picture.convert("RGB")
     draw, (width, height) = ImageDraw.Draw(framed), picture.size
     left, top, right, bottom = place[0] * width, place[1] * height, place[2] * width, place[3] * height
-    for away, colour in ((2, _FRAME), (3, _FRAME), (4, _PAPER)):
+    for away, colour in ((4, _FRAME), (5, _FRAME), (6, _PAPER)):
         draw.rectangle((left - away, top - away, right + away, bottom + away), outline=colour)
     return framed
 
 
 def _header(answer: Answer, question: str, others: Mapping[str, str], width: int) -> Image.Image:
-    """The question, the answer, what others answered and the scores in one block."""
+    """The question, the answer with its scores, and what others answered in one block."""
     scores = answer.as_dict()["scores"]
     shown = [f"{name} {value:.2f}" for name, value in scores.items() if value is not None]
-    account = [f"answered by the {answer.answered_by} model", *shown, f"{answer.trace.seconds['total']:.2f} s"]
-    told = [
-        line for name, text in others.items() for line in _wrap(f"{name}: {text or _NO_ANSWER}", _font(20), width)[:2]
-    ]
+    trace = answer.trace
+    of_tokens = f" with {trace.n_kept} of {trace.n_visual} visual tokens" if 0 < trace.n_kept < trace.n_visual else ""
+    account = [f"answered by the {answer.answered_by} model{of_tokens}", *shown, f"{trace.seconds['total']:.2f} s"]
+    told = [line for name, text in others.items() for line in _wrap(f"{name}: {text or _NO_ANSWER}", _font(19), width)]
     blocks = [
         *((line, _font(22), _FAINT, 30) for line in _wrap(question, _font(22), width)[:3]),
         *((line, _font(34), _INK, 46) for line in _wrap(answer.text or _NO_ANSWER, _font(34), width)[:4]),
-        *((line, _font(20), _INK, 28) for line in told),
-        *((line, _font(16), _ACCENT, 24) for line in _wrap("  ·  ".join(account), _font(16), width)),
+        *((line, _font(16), _ACCENT, 32 if told else 24) for line in _wrap("  ·  ".join(account), _font(16), width)),
+        *((line, _font(19), _INK, 27) for line in told[:6]),
     ]
     header = Image.new("RGB", (width, 16 + sum(height for *_, height in blocks)), _PAPER)
     draw, y = ImageDraw.Draw(header), 0
@@ -212,7 +212,7 @@ def _outline(picture: Image.Image, boxes: Sequence[tuple[int, int, int, int]]) -
     draw = ImageDraw.Draw(layer)
     for box in boxes:
         draw.rectangle(box, outline=_ACCENT)
-    picture.paste(Image.blend(picture, layer, 0.55))
+    picture.paste(Image.blend(picture, layer, 0.75))
 
 
 def _pixels(layout: VisualLayout, ordinal: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -223,8 +223,8 @@ def _pixels(layout: VisualLayout, ordinal: int, size: tuple[int, int]) -> tuple[
 
 
 def _fit(picture: Image.Image) -> Image.Image:
-    """The picture at the width of a panel, and not much taller than that; small ones keep their sharp pixels."""
-    scale = min(_PANEL / picture.width, 1.25 * _PANEL / picture.height)
+    """The picture at the width of a panel, and less than twice as tall as that; small ones keep their sharp pixels."""
+    scale = min(_PANEL / picture.width, 1.8 * _PANEL / picture.height)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     return picture.resize(size, Image.Resampling.NEAREST if scale > 4 else Image.Resampling.LANCZOS)
 
