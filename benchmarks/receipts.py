@@ -19,8 +19,8 @@ in common.
 import argparse
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -37,6 +37,7 @@ from stitchvlm.evaluation.study import Study
 from stitchvlm.evaluation.tables import StudyTable, slug
 from stitchvlm.evaluation.tasks import Task, open_task
 from stitchvlm.exits.scores import ScoreName
+from stitchvlm.schedule import parse_keep
 from stitchvlm.training.documents.real import read_receipts
 
 METHODS = ("guided", "fastv", "fastv:layer=1", "random", "downsample")
@@ -99,13 +100,17 @@ class Progress:
             )
 
 
+def is_guided(settings: Mapping[str, Any]) -> bool:
+    """Whether a row is one of those that overlays and seconds are of: guided, by default options and a fixed share."""
+    plain = settings["method"] == "guided" and not settings["options"]
+    return plain and isinstance(parse_keep(settings["keep"]), float)
+
+
 class Extra:
     """What is done after the comparison with its guided row that keeps least: overlays and seconds."""
 
     def __init__(self, given: argparse.Namespace, base: RunSettings, table: StudyTable, task: Task):
-        guided = [row for row in table.rows if row.method == "guided" and isinstance(row.settings["keep"], float)]
-        if not guided:
-            raise ValueError("overlays and seconds are of guided rows: have guided among --methods, or leave them out")
+        guided = [row for row in table.rows if is_guided(row.settings)]
         row = min(guided, key=lambda row: row.settings["keep"])
         self._given, self._work = given, given.work
         self.records = _records(self._work, row.name)
@@ -176,6 +181,11 @@ def run(given: argparse.Namespace) -> None:
     task = with_places(open_task(name, given.n), given.receipts)
     base = RunSettings(given.small, given.large, exit="never", max_new_tokens=given.max_new_tokens)
     rows, left_out = within_reach(make_rows(base, given.methods, given.keep))
+    wanted = given.overlays is not None or given.timed != 0
+    if wanted and not any(is_guided(asdict(settings)) for settings in rows.values()):
+        raise ValueError(
+            "overlays and seconds are of guided rows: have guided among --methods, or give --timed 0 alone"
+        )
     extras = Extras(n_live=0, memory=False, n_agreement=0, n_gallery=0)
     compared = Comparison(name, task, rows, {"device": given.device}, extras=extras, left_out=left_out)
     table, problems = compared.run(given.work, Progress(len(task.samples), list(rows), given.work))
@@ -184,7 +194,7 @@ def run(given: argparse.Namespace) -> None:
     told |= {"left_out": left_out, "small": table.small, "large": table.large, "score": given.score}
     told["rows"] = collect(table, given.work, given.score)
     write_result(given.out, told, quiet=True)
-    if given.overlays is not None or given.timed != 0:
+    if wanted:
         extra = Extra(given, base, table, task)
         if given.overlays is not None:
             told["overlays"] = extra.draw()

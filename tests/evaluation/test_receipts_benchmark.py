@@ -213,10 +213,14 @@ def test_pictures_of_receipts_do_not_go_into_the_repository(folder, tmp_path, ca
     assert "is in the repository" in capsys.readouterr().err and not (tmp_path / "work").exists()
 
 
-def test_without_a_guided_row_only_seconds_and_overlays_are_refused(run, capsys):
+def test_overlays_and_seconds_need_a_guided_row_and_say_so_first(folder, tiny_pair, tmp_path, capsys):
+    from receipts import main
     from receipts_seconds import EXITS, GUIDED, ways
 
-    told = run("--methods", "random", "--timed", "0")
-    assert "guided 50%" not in told["rows"] and "seconds" not in told
+    places = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out.json")]
+    pair = ["--small", tiny_pair[0], "--large", tiny_pair[1], "--keep", "50%"]
+    for method in ("random", "guided:smooth=true"):
+        assert main([str(folder), *places, *pair, "--methods", method]) == 1
+        assert "have guided among --methods" in capsys.readouterr().err and not (tmp_path / "work").exists()
     rows = ways(RunSettings(exit="never"), 0.09, None)
     assert set(rows) == {"large-alone", GUIDED} and ways(RunSettings(), 0.09, "mean:0.5")[EXITS].exit == "mean:0.5"
