@@ -19,7 +19,7 @@ in common.
 import argparse
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -73,10 +73,12 @@ def _records(work: Path, name: str) -> Records:
 class Progress:
     """Tells on stderr how far a comparison is and how long it will take, whenever a question is through."""
 
-    def __init__(self, n_questions: int, rows: Sequence[str], work: Path):
-        files = [work / f"{slug(row)}.jsonl" for row in rows]
+    def __init__(self, questions: Set[str], rows: Sequence[str], work: Path):
+        files, n_questions = [work / f"{slug(row)}.jsonl" for row in rows], len(questions)
         self._all, self._rows, self._new, self._start = n_questions * len(rows), len(rows), 0, time.monotonic()
-        self._before = sum(len(read_records(path)) for path in files if path.exists())
+        self._before = sum(
+            record["id"] in questions for path in files if path.exists() for record in read_records(path)
+        )
         self._seen = 0
         print(
             f"{n_questions} questions in {len(rows)} ways: the small model looks {n_questions} times, the large one answers "
@@ -188,7 +190,7 @@ def run(given: argparse.Namespace) -> None:
         )
     extras = Extras(n_live=0, memory=False, n_agreement=0, n_gallery=0)
     compared = Comparison(name, task, rows, {"device": given.device}, extras=extras, left_out=left_out)
-    table, problems = compared.run(given.work, Progress(len(task.samples), list(rows), given.work))
+    table, problems = compared.run(given.work, Progress({sample.id for sample in task.samples}, list(rows), given.work))
     told: dict[str, Any] = {"benchmark": "receipts", "n": len(task.samples), "problems": len(problems)}
     told["without_place"] = sum(sample.box is None for sample in task.samples)
     told |= {"left_out": left_out, "small": table.small, "large": table.large, "score": given.score}
