@@ -93,6 +93,20 @@ def test_an_exit_leaves_the_picture_undimmed():
     assert n_red[0] > 600 * 400 and n_red[1] < 0.1 * n_red[0]
 
 
+def test_the_answers_place_is_framed_on_both_panels_and_others_answers_stand_above():
+    plain, framed = (
+        draw_overlay(answered((0, 5)), red_picture(), "What?", place=place) for place in (None, (0.25, 0.25, 0.5, 0.5))
+    )
+    blue = (np.asarray(framed) == (0, 114, 178)).all(-1)
+    columns = np.flatnonzero(blue.any(0))
+    assert not (np.asarray(plain) == (0, 114, 178)).all(-1).any()
+    assert (columns < 28 + 620).any() and (columns > 28 + 620 + 28).any()
+    told = draw_overlay(answered((0, 5)), red_picture(), "What?", others={"Large model": "K7P", "Nobody": ""})
+    assert told.height > plain.height + 40
+    exited = draw_overlay(answered(None), red_picture(), "What?", place=(0.25, 0.25, 0.5, 0.5))
+    assert (np.asarray(exited) == (0, 114, 178)).all(-1).any()
+
+
 def test_words_wider_than_the_picture_are_broken():
     picture = draw_overlay(answered((0,)), red_picture(), "W" * 400)
     assert picture.width < 1400

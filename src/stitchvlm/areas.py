@@ -1,4 +1,4 @@
-"""Values of rectangles, handed to other rectangles over the same picture by the area that they share."""
+"""Rectangles over one picture: what they share, and values that are handed over by it."""
 
 import torch
 from torch import Tensor
@@ -30,6 +30,26 @@ def hand_over(
         nearest = torch.cdist(_centres(boxes[alone]), _centres(onto)).argmin(1)
         received = received.index_add(0, nearest, values[alone])
     return received
+
+
+def share_covered(part: Float[Tensor, "4"], boxes: Float[Tensor, "n 4"]) -> float:
+    """How much of the area of ``part`` the rectangles cover together, from 0 to 1; what several of them cover counts once.
+
+    Of a part without area it is 0.
+    """
+    part, boxes = part.double(), boxes.double()
+    low, high = torch.maximum(boxes[:, :2], part[:2]), torch.minimum(boxes[:, 2:], part[2:])
+    inside = (high > low).all(1)
+    low, high, whole = low[inside], high[inside], float((part[2:] - part[:2]).clamp(min=0).prod())
+    if not len(low) or not whole:
+        return 0.0
+    edges = [torch.cat([low[:, axis], high[:, axis]]).unique() for axis in (0, 1)]
+    across, along = (
+        ((low[:, axis, None] <= edge[:-1]) & (high[:, axis, None] >= edge[1:])).double()
+        for axis, edge in enumerate(edges)
+    )
+    covered = (along.T @ across > 0).double()
+    return float(edges[1].diff() @ covered @ edges[0].diff()) / whole
 
 
 def _shared_lengths(

@@ -1,6 +1,6 @@
 """A picture of what happened: what the large model kept of it, and where the small one looked."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,10 @@ _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _HEAT = ((13, 8, 36), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))
 """Colours of the heat map from no attention to most, dark to light so that it reads in grey as well."""
 _PAPER, _INK, _FAINT, _ACCENT = (255, 255, 255), (28, 30, 36), (110, 114, 124), (0, 158, 115)
+_FRAME = (0, 114, 178)
+"""Blue, that neither paper nor the heat map has."""
 _MARGIN, _GAP, _PANEL = 28, 28, 620
+_NO_ANSWER = "(no answer)"
 
 
 def check_output(path: Path) -> None:
@@ -37,19 +40,28 @@ def save_picture(picture: Image.Image, path: Path) -> None:
         picture.save(temporary, _FORMATS[path.suffix.lower()])
 
 
-def draw_overlay(answer: Answer, picture: Image.Image, question: str, number: int = 0) -> Image.Image:
+def draw_overlay(
+    answer: Answer,
+    picture: Image.Image,
+    question: str,
+    number: int = 0,
+    place: Sequence[float] | None = None,
+    others: Mapping[str, str] | None = None,
+) -> Image.Image:
     """Two panels under the question and the answer: the kept tokens clear on a dimmed picture, and the guide map.
 
     Args:
         picture: the picture that was asked about, the ``number``-th of the question.
+        place: where the answer is to be read, a rectangle in fractions of the picture that is framed.
+        others: what others answered, by who they are.
     """
-    panels = [_kept_panel(answer, picture, number)]
+    panels = [_kept_panel(answer, picture, number, place)]
     if answer.guide is not None:
-        panels.append(_guide_panel(answer.guide, picture, number))
+        panels.append(_guide_panel(answer.guide, picture, number, place))
     beside = picture.width < 2 * picture.height
     columns = len(panels) if beside else 1
     width = 2 * _MARGIN + columns * _PANEL + (columns - 1) * _GAP
-    header = _header(answer, question, width - 2 * _MARGIN)
+    header = _header(answer, question, others or {}, width - 2 * _MARGIN)
     heights = [max(p.height for p in panels)] if beside else [p.height for p in panels]
     canvas = Image.new("RGB", (width, header.height + sum(heights) + (len(heights) + 1) * _MARGIN), _PAPER)
     canvas.paste(header, (_MARGIN, _MARGIN))
@@ -111,21 +123,22 @@ def draw_heat(guide: GuideMap, picture: Image.Image, number: int = 0) -> Image.I
     return Image.composite(colours, dark, strength)
 
 
-def _kept_panel(answer: Answer, picture: Image.Image, number: int) -> Image.Image:
+def _kept_panel(answer: Answer, picture: Image.Image, number: int, place: Sequence[float] | None) -> Image.Image:
     trace, shown = answer.trace, _fit(picture)
+    framed = [] if place is None else ["Blue frame: where the answer stands."]
     if trace.kept is None or trace.layout is None:
         text = "The small model's answer stands: the large one was not called."
-        return _panel("Answered by the small model", shown, [text])
+        return _panel("Answered by the small model", _framed(shown, place), [text, *framed])
     if trace.n_kept < trace.n_visual:
         shown = dim_dropped(shown, trace.layout, trace.kept, number)
     lines = [f"{trace.n_kept} of {trace.n_visual} visual tokens stay to the end; dimmed parts were dropped on the way."]
     if bool(trace.layout.coarse_mask[list(trace.kept)].any()) and trace.n_kept < trace.n_visual:
         lines.append("Thin outlines: tokens kept of the overview picture.")
-    return _panel("What the large model kept", shown, lines)
+    return _panel("What the large model kept", _framed(shown, place), [*lines, *framed])
 
 
-def _guide_panel(guide: GuideMap, picture: Image.Image, number: int) -> Image.Image:
-    panel = _panel("Where the small model looked", draw_heat(guide, _fit(picture), number), ["", ""])
+def _guide_panel(guide: GuideMap, picture: Image.Image, number: int, place: Sequence[float] | None) -> Image.Image:
+    panel = _panel("Where the small model looked", _framed(draw_heat(guide, _fit(picture), number), place), ["", ""])
     _colour_bar(panel, top=panel.height - 40)
     return panel
 
@@ -144,15 +157,31 @@ def _panel(title: str, picture: Image.Image, lines: Sequence[str]) -> Image.Imag
     return panel
 
 
-def _header(answer: Answer, question: str, width: int) -> Image.Image:
-    """The question, the answer and the scores in one block."""
+def _framed(picture: Image.Image, place: Sequence[float] | None) -> Image.Image:
+    """The picture with a frame around a rectangle, light on its outer side so that it shows on dark ground too."""
+    if place is None:
+        return picture
+    framed = picture.convert("RGB")
+    draw, (width, height) = ImageDraw.Draw(framed), picture.size
+    left, top, right, bottom = place[0] * width, place[1] * height, place[2] * width, place[3] * height
+    for away, colour in ((4, _FRAME), (5, _FRAME), (6, _PAPER)):
+        draw.rectangle((left - away, top - away, right + away, bottom + away), outline=colour)
+    return framed
+
+
+def _header(answer: Answer, question: str, others: Mapping[str, str], width: int) -> Image.Image:
+    """The question, the answer with its scores, and what others answered in one block."""
     scores = answer.as_dict()["scores"]
     shown = [f"{name} {value:.2f}" for name, value in scores.items() if value is not None]
-    account = [f"answered by the {answer.answered_by} model", *shown, f"{answer.trace.seconds['total']:.2f} s"]
+    trace = answer.trace
+    of_tokens = f" with {trace.n_kept} of {trace.n_visual} visual tokens" if 0 < trace.n_kept < trace.n_visual else ""
+    account = [f"answered by the {answer.answered_by} model{of_tokens}", *shown, f"{trace.seconds['total']:.2f} s"]
+    told = [line for name, text in others.items() for line in _wrap(f"{name}: {text or _NO_ANSWER}", _font(19), width)]
     blocks = [
         *((line, _font(22), _FAINT, 30) for line in _wrap(question, _font(22), width)[:3]),
-        *((line, _font(34), _INK, 46) for line in _wrap(answer.text or "(no answer)", _font(34), width)[:4]),
-        *((line, _font(16), _ACCENT, 24) for line in _wrap("  ·  ".join(account), _font(16), width)),
+        *((line, _font(34), _INK, 46) for line in _wrap(answer.text or _NO_ANSWER, _font(34), width)[:4]),
+        *((line, _font(16), _ACCENT, 32 if told else 24) for line in _wrap("  ·  ".join(account), _font(16), width)),
+        *((line, _font(19), _INK, 27) for line in told[:6]),
     ]
     header = Image.new("RGB", (width, 16 + sum(height for *_, height in blocks)), _PAPER)
     draw, y = ImageDraw.Draw(header), 0
@@ -183,7 +212,7 @@ def _outline(picture: Image.Image, boxes: Sequence[tuple[int, int, int, int]]) -
     draw = ImageDraw.Draw(layer)
     for box in boxes:
         draw.rectangle(box, outline=_ACCENT)
-    picture.paste(Image.blend(picture, layer, 0.55))
+    picture.paste(Image.blend(picture, layer, 0.75))
 
 
 def _pixels(layout: VisualLayout, ordinal: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -194,8 +223,8 @@ def _pixels(layout: VisualLayout, ordinal: int, size: tuple[int, int]) -> tuple[
 
 
 def _fit(picture: Image.Image) -> Image.Image:
-    """The picture at the width of a panel, and not much taller than that; small ones keep their sharp pixels."""
-    scale = min(_PANEL / picture.width, 1.25 * _PANEL / picture.height)
+    """The picture at the width of a panel, and less than twice as tall as that; small ones keep their sharp pixels."""
+    scale = min(_PANEL / picture.width, 1.8 * _PANEL / picture.height)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     return picture.resize(size, Image.Resampling.NEAREST if scale > 4 else Image.Resampling.LANCZOS)
 

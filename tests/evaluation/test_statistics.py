@@ -9,7 +9,9 @@ from stitchvlm.evaluation.statistics import (
     Spread,
     mean_interval,
     mean_variance,
+    median_interval,
     paired_difference,
+    ratio_interval,
     tango_interval,
     wilson_interval,
 )
@@ -204,3 +206,26 @@ def test_spread():
     told = Spread.of([1.0, 2.0, 3.0, 4.0, 100.0])
     assert told is not None and (told.median, told.n) == (3, 5) and told.p95 == pytest.approx(4 + 0.8 * 96)
     assert Spread.of([]) is None
+
+
+def test_the_medians_interval_by_hand():
+    """All of six lie on one side of the median with a chance of 1/32, the lowest two of nine and one more with 20/512."""
+    assert median_interval([5, 3, 1, 6, 2, 4]) == (1, 6) and median_interval(range(9)) == (1, 7)
+    assert median_interval(range(5)) is None is median_interval([])
+
+
+def test_the_medians_interval_holds_it():
+    draws = np.random.default_rng(3).exponential(size=(400, 30))
+    held = [low <= np.log(2) <= high for low, high in map(median_interval, draws.tolist())]
+    assert 0.93 * 400 <= sum(held) <= 0.99 * 400
+
+
+def test_a_ratios_interval():
+    """Three times each is three whatever is drawn; groups count, not their questions; one of them says nothing."""
+    below = np.random.default_rng(4).random(40) + 1
+    assert ratio_interval((3 * below).tolist(), below.tolist(), range(40)) == pytest.approx((3, 3))
+    above = (below * np.random.default_rng(5).uniform(1, 3, size=40)).tolist()
+    once, (low, high) = (ratio_interval(above, below.tolist(), groups) for groups in (range(40), [*"abcd"] * 10))
+    thrice = ratio_interval(above * 3, below.tolist() * 3, [*range(40)] * 3)
+    assert thrice == pytest.approx(once) and low < sum(above) / below.sum() < high
+    assert ratio_interval(above, below.tolist(), ["a"] * 40) is None

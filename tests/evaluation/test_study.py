@@ -45,6 +45,7 @@ FIELDS = {
         "large_retention",
         "tiles",
         "proposed",
+        "covered",
         "flops",
     ),
     *("seconds", "spared_seconds", "first_token", "live"),

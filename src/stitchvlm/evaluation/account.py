@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
+from stitchvlm.evaluation.coverage import covered_by
 from stitchvlm.evaluation.metrics import METRICS
 from stitchvlm.evaluation.sample import Sample
 from stitchvlm.evaluation.shared import SharedEngine
@@ -114,6 +115,7 @@ class Accountant:
             "tokens": self._tokens(measured),
             "large_retention": None if large is None else large.answer.trace.average_retention,
             **_reuse(large),
+            "covered": None if large is None else covered_by(large.answer.trace, sample.box),
             "flops": {**flops, "total": sum(flops[part] for part in path)},
             "seconds": {**seconds, "total": sum(seconds.values())},
             "spared_seconds": spared,

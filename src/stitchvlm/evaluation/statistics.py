@@ -104,6 +104,35 @@ def paired_difference(
     return Difference(float(gains.mean()), low, high, len(gains))
 
 
+def ratio_interval(
+    numerators: Sequence[float],
+    denominators: Sequence[float],
+    groups: Sequence[object],
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> tuple[float, float] | None:
+    """The 95 % percentile interval of a ratio of two sums over the same questions, groups of which are drawn again.
+
+    None of one group, which says nothing of others.
+    """
+    above, below = (_group_sums(values, groups)[0] for values in (numerators, denominators))
+    return _resampled(above, below, resamples, seed) if len(above) > 1 else None
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % interval of the median of independent values, between two of them, whatever their distribution.
+
+    The k-th lowest and the k-th highest value, for the largest k of which fewer than k of n tosses of a coin show heads with a
+    probability of 2.5 % at most. None of five values or fewer, of which even all do not reach that far.
+    """
+    ordered, n = sorted(values), len(values)
+    below, k = 0.5**n, 0
+    while below <= 0.025:
+        k += 1
+        below += math.comb(n, k) * 0.5**n
+    return (ordered[k - 1], ordered[n - k]) if k else None
+
+
 def tango_interval(n_gained: float, n_lost: float, n: float, z: float = 1.959964) -> tuple[float, float]:
     """The score interval of a difference of paired shares, 95 % by default (Tango, 1998).
 
@@ -152,7 +181,11 @@ def _score_interval(gains: np.ndarray, unusual: np.ndarray, groups: Sequence[obj
 
 
 def _bootstrap_interval(gains: np.ndarray, groups: Sequence[object], resamples: int, seed: int) -> tuple[float, float]:
-    sums, sizes = _group_sums(gains, groups)
+    return _resampled(*_group_sums(gains, groups), resamples, seed)
+
+
+def _resampled(sums: np.ndarray, sizes: np.ndarray, resamples: int, seed: int) -> tuple[float, float]:
+    """The middle 95 % of the ratio of both sums over groups that are drawn again."""
     kinds, counts = np.unique(np.stack([sums, sizes], axis=1), axis=0, return_counts=True)
     # A resample is how often each distinct kind of group was drawn: few numbers even for many questions.
     drawn = np.random.default_rng(seed).multinomial(len(sums), counts / len(sums), size=resamples)

@@ -1,0 +1,81 @@
+"""What the answers about receipts add up to: figures, and no text of a receipt."""
+
+from dataclasses import asdict
+from typing import Any
+
+from stitchvlm.evaluation.coverage import coverage
+from stitchvlm.evaluation.curve import at_shares, exit_curve
+from stitchvlm.evaluation.metrics import METRICS
+from stitchvlm.evaluation.summary import Summary, summarise
+from stitchvlm.exits.scores import CUT, ScoreName, combine
+
+JUDGED_BY = ("exact", "anls")
+EXITS = 0.4
+"""The share of questions that the small model answers where exits are told."""
+
+Records = list[dict[str, Any]]
+
+
+def judged(records: Records, metric: str) -> Records:
+    """The same answers with scores by another metric."""
+
+    def score(record: dict[str, Any], name: str) -> float | None:
+        return None if record[name] is None else METRICS[metric](record[name], record["answers"])
+
+    return [
+        record
+        | {"score": score(record, "answer")}
+        | {f"{model}_score": score(record, f"{model}_answer") for model in ("small", "large")}
+        for record in records
+    ]
+
+
+def figures(records: Records, score: ScoreName = "mean") -> dict[str, Any]:
+    """Of one way of answering: by field and metric the mean and its interval, what it took and kept. No text is among them."""
+    whole = Summary.of(records)
+    cost = {"seconds": whole.seconds, "average_retention": whole.average_retention, "visual": whole.visual}
+    return {"fields": by_field(records), **cost, "covered": covered(records), "exits": exits(records, score)}
+
+
+def by_field(records: Records) -> dict[str, Any]:
+    """By field, all of them among these, the number of questions and by metric the mean and its interval."""
+    by_metric = {metric: summarise(judged(records, metric)) for metric in JUDGED_BY}
+    return {
+        kind: {"n": summary.n} | {metric: _interval(groups[kind]) for metric, groups in by_metric.items()}
+        for kind, summary in by_metric["exact"].items()
+    }
+
+
+def covered(records: Records) -> dict[str, Any]:
+    """By field, how much of where the answers stand was kept; empty where no place is known or the large model was not asked."""
+    kinds = {kind: [record for record in records if record["kind"] == kind] for kind in sorted(_kinds(records))}
+    told = {kind: coverage(own) for kind, own in (kinds | {"all": records}).items()}
+    return {kind: one for kind, one in told.items() if one is not None}
+
+
+def exits(records: Records, score: ScoreName = "mean") -> dict[str, Any]:
+    """What the threshold nearest to that share of exits would have given; empty where one of the models did not answer."""
+    scored = [record | {"scores": {**record["scores"], "exit": _exit_score(record, score)}} for record in records]
+    points = at_shares([asdict(point) for point in exit_curve(judged(scored, "exact"))], (EXITS,))
+    if not points:
+        return {}
+    (point,), decided = points, []
+    for record in scored:
+        small = point["threshold"] is not None and record["scores"]["exit"] >= point["threshold"]
+        decided.append(record | {"answer": record["small_answer" if small else "large_answer"]})
+    told = {name: point[name] for name in ("threshold", "exits", "seconds")}
+    return {"score": score, **told, "fields": by_field(decided)}
+
+
+def _exit_score(record: dict[str, Any], score: ScoreName) -> float | None:
+    if record["scores"]["exit"] is None:
+        return None
+    return combine(score, record["scores"]) if record["draft_complete"] else CUT
+
+
+def _kinds(records: Records) -> set[str]:
+    return {record["kind"] for record in records}
+
+
+def _interval(summary: Summary) -> dict[str, float | None]:
+    return {"mean": summary.accuracy, "low": summary.low, "high": summary.high}
