@@ -103,17 +103,23 @@ def tiny_receipts() -> Recipe:
     sets, checks = ("crops", "documents", "scenes"), ("crops-check",)
     small = (
         Stage("windows", budget(2), tiles_a_step=4, sets=sets, checks=checks, window=4),
-        Stage("placed", budget(1), tiles_a_step=4, sets=(*sets, "real"), checks=checks, window=4, places=True),
+        Stage("placed", budget(1), tiles_a_step=4, sets=(*sets, "real-crops"), checks=checks, window=4, places=True),
         Stage("tiles", budget(1), tiles_a_step=4, sets=sets, checks=checks),
         Stage("find", budget(1), one_tile),
         Stage("wide", budget(1), wide),
     )
     scenes = RECEIPTS.pictures["scenes"].style
     shown = {"crops": Papers(("receipt",), (330, 340)), "documents": Papers(("slip",)), "scenes": scenes}
-    shown |= {"real": Receipts(), "crops-check": Papers(("receipt",), (330, 340))}
+    shown |= {
+        "real-crops": Receipts(sides=(200, 210)),
+        "real": Receipts(),
+        "crops-check": Papers(("receipt",), (330, 340)),
+    }
     return replace(
         RECEIPTS,
-        pictures={name: Pictures(style, 2, 1, TILES) for name, style in shown.items()},
+        pictures={
+            name: Pictures(style, 2, 1, ONE_TILE if name == "real-crops" else TILES) for name, style in shown.items()
+        },
         stages={"small": small, "large": (replace(small[-1], name="deep", text_mlp=64), small[-1])},
         sizes={"small": TINY, "large": GROWN},
     )

@@ -14,7 +14,7 @@ from .architecture import EMBEDDING_SCALE, grow_language_model
 from .attention import use_plain_attention
 from .cache import PictureSet, render_set
 from .checkpoint import Log, load_state
-from .documents.real import read_receipts
+from .documents.real import RealReceipt, read_receipts
 from .kinds import KINDS
 from .language import LanguageTrainer, Lesson
 from .loop import Deadline, LossAt, run_stage
@@ -136,15 +136,20 @@ class Pipeline:
             if not isinstance(pictures.style, Receipts):
                 continue
             if stage.places and not places.exists():
-                receipts = read_receipts(pictures.style.folder)
-                placed, lines = place_receipts(self._reader, receipts, pictures.cut, places)
-                self.log(placed=placed, lines=lines, receipts=len(receipts))
+                self._place(read_receipts(pictures.style.folder), places)
             style = replace(pictures.style, places=str(places) if places.exists() else None)
             own = pictures.count, pictures.seed, style, (), self._workers, deadline, self.log, pictures.cut
             if not render_set(self._data, name, *own, self.recipe.labels):
                 return False
             self.sets[name].refresh()
         return True
+
+    def _place(self, receipts: list[RealReceipt], places: Path) -> None:
+        """Let the tower say where the characters of these receipts stand, at the size at which whole ones are shown."""
+        shown = (pictures for pictures in self.recipe.pictures.values() if isinstance(pictures.style, Receipts))
+        cut = next(pictures.cut for pictures in shown if pictures.style.sides is None)
+        placed, lines = place_receipts(self._reader, receipts, cut, places)
+        self.log(placed=placed, lines=lines, receipts=len(receipts))
 
     def _checkpoint(self, stage: Stage) -> Path:
         return self.folder / f"{stage.name}.pt"
