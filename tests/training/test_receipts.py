@@ -22,6 +22,7 @@ from stitchvlm.training.kinds import KINDS
 from stitchvlm.training.language import FeatureBank, LanguageTrainer, Lesson
 from stitchvlm.training.loop import Deadline
 from stitchvlm.training.pipeline import Pipeline
+from stitchvlm.training.receipts import ONE_TILE
 from stitchvlm.training.recipe import Pictures, Recipe, Stage, with_receipts
 from stitchvlm.training.recipes import RECIPES
 from stitchvlm.training.saved import save_model
@@ -142,7 +143,7 @@ def test_a_run_in_miniature(tmp_path, monkeypatch, fonts, real_folder, speaker, 
     assert '"check": "windows", "on": "crops-check"' in printed and '"lines": 6, "receipts": 3' in printed
     vlm = Stitch.from_pretrained(small=str(out / "pair/small"), large=str(out / "pair/large"), device="cpu")
     answer = vlm("What is the total?", image=Image.new("L", (400, 800), 255), sampling=Sampling(4))
-    assert isinstance(answer.text, str) and answer.trace.n_visual == 3 * 256
+    assert isinstance(answer.text, str) and answer.trace.n_visual == 9 * 256
 
     made = Pipeline("small", with_receipts(RECIPES["tiny"], real_folder), out / "data", tmp_path / "next", 7, CPU)
     crops, documents = made.sets["crops"], made.sets["documents"]
@@ -197,14 +198,32 @@ def test_real_receipts_are_drawn_with_the_places_that_are_known(tmp_path, real_f
     (tmp_path / "data").mkdir()
     (tmp_path / "data/places.json").write_text(json.dumps({name: [spans, None] for name in "abc"}))
     made = Pipeline("small", recipe, tmp_path / "data", tmp_path / "small", 7, CPU, workers=1)
-    real = made.sets["real"]
-    assert not len(real)
-    assert made._ready(recipe.stages["small"][0], Deadline(None)) and not len(real)
-    assert made._ready(recipe.stages["small"][1], Deadline(None)) and len(real) == 2
+    real, crops = made.sets["real"], made.sets["real-crops"]
+    windows, placed, _, find, _ = recipe.stages["small"]
+    assert made._ready(windows, Deadline(None)) and not len(crops)
+    assert made._ready(placed, Deadline(None)) and len(crops) == 2 and not len(real)
+    assert made._ready(find, Deadline(None)) and len(real) == 2
     total, cash = real.truth(0).lines
     assert total.placed and not cash.placed and [glyph.x for glyph in total.glyphs] == [34.5 + 9 * k for k in range(9)]
     told = real.labels(0)[0, :, SPELLED_LABELS.characters]
     assert {FOLDED[char - 1] for char in told[told > 0]} <= set("TOTAL5.00") and (told > 0).sum() > 9
+
+
+def test_receipts_are_placed_as_whole_ones_are_shown(tmp_path, real_folder, speaker, monkeypatch):
+    """Squares of them are shown at another size, at which a whole one could not be read."""
+    monkeypatch.setattr(pipeline, "train_tokenizer", lambda *_: speaker)
+    cuts = []
+
+    def place(reader, receipts, cut, path):
+        cuts.append(cut)
+        path.write_text(json.dumps({receipt.id: [None, None] for receipt in receipts}))
+        return 0, 6
+
+    monkeypatch.setattr(pipeline, "place_receipts", place)
+    recipe = with_receipts(tiny_receipts(), real_folder)
+    made = Pipeline("small", recipe, tmp_path / "data", tmp_path / "small", 7, CPU, workers=1)
+    (tmp_path / "data").mkdir(exist_ok=True)
+    assert made._ready(recipe.stages["small"][1], Deadline(None)) and cuts == [TILES]
 
 
 def test_training_goes_on_without_real_receipts(tmp_path, monkeypatch, fonts, capsys):
