@@ -5,14 +5,15 @@ import zipfile
 import pytest
 
 from stitchvlm.errors import DataError
+from stitchvlm.evaluation.archive import load_archive
 from stitchvlm.evaluation.examples import drawn_examples
-from stitchvlm.evaluation.tasks import load_scenes, load_task
+from stitchvlm.evaluation.tasks import load_task
 
 
 def test_scenes_are_read_from_their_archive(scenes):
-    samples = load_scenes(scenes)
+    samples = load_archive(scenes)
     assert [sample.id for sample in samples] == [f"q{n}" for n in range(8)]
-    assert samples[0].gold == "K7P" and samples[0].box == (0.1, 0.1, 0.5, 0.5) and samples[7].kind == "colour"
+    assert samples[0].gold == "K7P" and samples[0].boxes == ((0.1, 0.1, 0.5, 0.5),) and samples[7].kind == "colour"
     assert samples[3].picture().size == (64, 48)
 
 
@@ -34,20 +35,20 @@ def test_kinds(scenes_task):
 
 
 def test_unknown_task():
-    with pytest.raises(ValueError, match="no task 'poems': choose one of scenes"):
+    with pytest.raises(ValueError, match="no task 'poems': choose one of documents, scenes"):
         load_task("poems")
 
 
 def test_broken_archives_are_named(tmp_path):
     with pytest.raises(DataError, match="missing"):
-        load_scenes(tmp_path / "scenes.zip")
+        load_archive(tmp_path / "scenes.zip")
     (tmp_path / "scenes.zip").write_bytes(b"PK no zip")
     with pytest.raises(DataError, match="broken"):
-        load_scenes(tmp_path / "scenes.zip")
+        load_archive(tmp_path / "scenes.zip")
     with zipfile.ZipFile(tmp_path / "empty.zip", "w") as archive:
         archive.writestr("questions.jsonl", "{")
     with pytest.raises(DataError, match="broken"):
-        load_scenes(tmp_path / "empty.zip")
+        load_archive(tmp_path / "empty.zip")
 
 
 def test_the_same_seed_draws_the_same():

@@ -8,7 +8,8 @@ from collections import Counter
 import pytest
 
 from stitchvlm.evaluation.tasks import SCENES
-from stitchvlm.training.split import write_split
+from stitchvlm.training.splits import SCENES as SPLIT
+from stitchvlm.training.splits import write_split
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_codes_to_be_read_off_objects_are_unambiguous(rows):
 
 def test_a_seed_writes_the_same_bytes_twice(tmp_path):
     first, again, other = (
-        write_split(tmp_path / f"{k}.zip", 10, ("",), seed) for k, seed in enumerate(("here", "here", "there"))
+        write_split(tmp_path / f"{k}.zip", SPLIT, 10, ("",), seed) for k, seed in enumerate(("here", "here", "there"))
     )
     assert first == again != other
     assert (tmp_path / "0.zip").read_bytes() == (tmp_path / "1.zip").read_bytes()
