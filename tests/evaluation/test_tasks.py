@@ -1,5 +1,6 @@
 """Tasks are read whole or not at all."""
 
+import json
 import zipfile
 
 import pytest
@@ -15,6 +16,25 @@ def test_scenes_are_read_from_their_archive(scenes):
     assert [sample.id for sample in samples] == [f"q{n}" for n in range(8)]
     assert samples[0].gold == "K7P" and samples[0].boxes == ((0.1, 0.1, 0.5, 0.5),) and samples[7].kind == "colour"
     assert samples[3].picture().size == (64, 48)
+
+
+def test_documents_are_judged_by_what_is_asked():
+    samples = load_task("documents")
+    assert {sample.metric for sample in samples} == {"exact", "iou"} and all(sample.boxes for sample in samples)
+    assert {sample.metric for sample in load_task("documents/where")} == {"iou"}
+    assert {sample.kind for sample in load_task("documents/total")} == {"total"}
+    assert samples[0].picture().width > 200
+
+
+def test_boxes_and_metrics_are_optional(tmp_path):
+    row = {"id": 1, "kind": "total", "image": "0.jpg", "question": "Total?", "answer": "3"}
+    boxes = [[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]]
+    rows = [row, row | {"id": 2, "boxes": []}, row | {"id": 3, "boxes": boxes, "metric": "iou"}]
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
+        archive.writestr("questions.jsonl", "\n".join(map(json.dumps, rows)))
+    bare, empty, full = load_archive(tmp_path / "some.zip")
+    assert bare.boxes == empty.boxes == () and bare.metric == "exact"
+    assert full.boxes == ((0.0, 0.0, 0.5, 0.5), (0.5, 0.5, 1.0, 1.0)) and full.metric == "iou"
 
 
 def test_first_n(scenes_task):
