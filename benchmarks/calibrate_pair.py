@@ -22,7 +22,7 @@ from stitchvlm.evaluation.study import Study
 from stitchvlm.evaluation.target import Target
 from stitchvlm.exits.scores import ScoreName
 from stitchvlm.models import EXIT_FILE
-from stitchvlm.training.split import QUESTIONS_A_PICTURE
+from stitchvlm.training.splits.scenes import QUESTIONS_A_PICTURE
 
 SEED = "exit-validation-1"  # by exit-validation-0 the score was chosen, so that it says nothing fair of a threshold
 SCORE: ScoreName = "confidence"

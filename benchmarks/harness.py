@@ -11,15 +11,15 @@ import torch
 from transformers import InternVLConfig, InternVLForConditionalGeneration, Qwen2Config
 
 from stitchvlm.engine import Engine
+from stitchvlm.evaluation.archive import load_archive
 from stitchvlm.evaluation.provenance import provenance
 from stitchvlm.evaluation.sample import Sample
-from stitchvlm.evaluation.tasks import load_scenes
 from stitchvlm.families.base import VLM, Inputs, Prompt, assemble_prompt
 from stitchvlm.families.internvl import InternVL, tap_language_model
 from stitchvlm.families.tiles import tiled_layout
 from stitchvlm.timing import wait_for_devices
 from stitchvlm.training.fonts import find_fonts
-from stitchvlm.training.split import write_split
+from stitchvlm.training.splits import SCENES, write_split
 
 SIDE = 16  # 448-pixel tiles give 16 x 16 visual tokens
 
@@ -108,5 +108,5 @@ def drawn_questions(folder: Path, questions: int, seed: str) -> list[Sample]:
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / f"{seed}-{questions}.zip"
     if not archive.exists():
-        write_split(archive, questions, find_fonts(), seed)
-    return load_scenes(archive)
+        write_split(archive, SCENES, questions, find_fonts(), seed)
+    return load_archive(archive)

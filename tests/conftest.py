@@ -59,4 +59,4 @@ def scenes_task(scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes that archive the task ``scenes``."""
     from stitchvlm.evaluation import tasks
 
-    monkeypatch.setitem(tasks.TASKS, "scenes", lambda: tasks.load_scenes(scenes))
+    monkeypatch.setitem(tasks.TASKS, "scenes", lambda: tasks.load_archive(scenes))

@@ -303,7 +303,7 @@ def test_one_model_of_a_pair_is_not_enough(picture, tiny_pair):
         (["ask"], "'IMAGE'"),
         (["ask", "picture.png"], "'QUESTION'"),
         (["frobnicate"], "'frobnicate'"),
-        (["eval", "poetry", "--out", "x.jsonl"], "'poetry': choose one of scenes"),
+        (["eval", "poetry", "--out", "x.jsonl"], "'poetry': choose one of documents"),
         (["eval", "scenes"], "--out"),
         (["golden", "no/such/pair", "-o", "x.safetensors"], "no/such/pair"),
         (["golden", GOLDEN, "-o", "no/such/folder/x.safetensors"], "no/such/folder"),
@@ -409,7 +409,7 @@ def test_ctrl_c_ends_with_one_line(tiny_pair, scenes, tmp_path):
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it\n"
         "from stitchvlm.cli import main\n"
         "from stitchvlm.evaluation import tasks\n"
-        f"scenes = tasks.load_scenes(pathlib.Path({str(scenes)!r})) * 1000\n"
+        f"scenes = tasks.load_archive(pathlib.Path({str(scenes)!r})) * 1000\n"
         "tasks.TASKS['scenes'] = lambda: [dataclasses.replace(s, id=str(i)) for i, s in enumerate(scenes)]\n"
         "main()\n"
     )

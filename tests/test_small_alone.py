@@ -118,12 +118,12 @@ def test_text_comes_as_text_and_no_large_model_is_loaded_for_it(tiny_pair, order
 
 def test_its_first_token_is_timed_when_it_is_heard(tiny_pair, scenes):
     """In a study as in live use: before the rest of the draft is computed."""
+    from stitchvlm.evaluation.archive import load_archive
     from stitchvlm.evaluation.settings import RunSettings
     from stitchvlm.evaluation.study import Study
-    from stitchvlm.evaluation.tasks import load_scenes
 
     study = Study({"small": RunSettings(*tiny_pair, method="small-alone", max_new_tokens=6)}, "cpu")
-    record = study.record(load_scenes(scenes)[0], "small", live=True)
+    record = study.record(load_archive(scenes)[0], "small", live=True)
     seconds = record["seconds"]
     assert (
         record["first_token"] == pytest.approx(seconds["total"] - seconds["small_decode"])

@@ -172,7 +172,7 @@ def test_a_killed_comparison_goes_on_where_it_stopped(tiny_pair, scenes, tmp_pat
         "import pathlib, time\n"
         "from stitchvlm.cli import main\n"
         "from stitchvlm.evaluation import tasks, study\n"
-        f"tasks.TASKS['scenes'] = lambda: tasks.load_scenes(pathlib.Path({str(scenes)!r}))\n"
+        f"tasks.TASKS['scenes'] = lambda: tasks.load_archive(pathlib.Path({str(scenes)!r}))\n"
         "record = study.Study._record\n"
         "study.Study._record = lambda self, *rest: time.sleep({pause}) or record(self, *rest)\n"
         "main()\n"

@@ -1,19 +1,40 @@
 """Tasks are read whole or not at all."""
 
+import json
 import zipfile
 
 import pytest
 
 from stitchvlm.errors import DataError
+from stitchvlm.evaluation.archive import load_archive
 from stitchvlm.evaluation.examples import drawn_examples
-from stitchvlm.evaluation.tasks import load_scenes, load_task
+from stitchvlm.evaluation.tasks import load_task
 
 
 def test_scenes_are_read_from_their_archive(scenes):
-    samples = load_scenes(scenes)
+    samples = load_archive(scenes)
     assert [sample.id for sample in samples] == [f"q{n}" for n in range(8)]
-    assert samples[0].gold == "K7P" and samples[0].box == (0.1, 0.1, 0.5, 0.5) and samples[7].kind == "colour"
+    assert samples[0].gold == "K7P" and samples[0].boxes == ((0.1, 0.1, 0.5, 0.5),) and samples[7].kind == "colour"
     assert samples[3].picture().size == (64, 48)
+
+
+def test_documents_are_judged_by_what_is_asked():
+    samples = load_task("documents")
+    assert {sample.metric for sample in samples} == {"exact", "iou"} and all(sample.boxes for sample in samples)
+    assert {sample.metric for sample in load_task("documents/where")} == {"iou"}
+    assert {sample.kind for sample in load_task("documents/total")} == {"total"}
+    assert samples[0].picture().width > 200
+
+
+def test_boxes_and_metrics_are_optional(tmp_path):
+    row = {"id": 1, "kind": "total", "image": "0.jpg", "question": "Total?", "answer": "3"}
+    boxes = [[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]]
+    rows = [row, row | {"id": 2, "boxes": []}, row | {"id": 3, "boxes": boxes, "metric": "iou"}]
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
+        archive.writestr("questions.jsonl", "\n".join(map(json.dumps, rows)))
+    bare, empty, full = load_archive(tmp_path / "some.zip")
+    assert bare.boxes == empty.boxes == () and bare.metric == "exact"
+    assert full.boxes == ((0.0, 0.0, 0.5, 0.5), (0.5, 0.5, 1.0, 1.0)) and full.metric == "iou"
 
 
 def test_first_n(scenes_task):
@@ -34,20 +55,20 @@ def test_kinds(scenes_task):
 
 
 def test_unknown_task():
-    with pytest.raises(ValueError, match="no task 'poems': choose one of scenes"):
+    with pytest.raises(ValueError, match="no task 'poems': choose one of documents, scenes"):
         load_task("poems")
 
 
 def test_broken_archives_are_named(tmp_path):
     with pytest.raises(DataError, match="missing"):
-        load_scenes(tmp_path / "scenes.zip")
+        load_archive(tmp_path / "scenes.zip")
     (tmp_path / "scenes.zip").write_bytes(b"PK no zip")
     with pytest.raises(DataError, match="broken"):
-        load_scenes(tmp_path / "scenes.zip")
+        load_archive(tmp_path / "scenes.zip")
     with zipfile.ZipFile(tmp_path / "empty.zip", "w") as archive:
         archive.writestr("questions.jsonl", "{")
     with pytest.raises(DataError, match="broken"):
-        load_scenes(tmp_path / "empty.zip")
+        load_archive(tmp_path / "empty.zip")
 
 
 def test_the_same_seed_draws_the_same():

@@ -19,7 +19,7 @@ Task = Annotated[
     str,
     typer.Argument(
         metavar="TASK",
-        help="scenes, one kind of it such as scenes/read, or folder:FILE with your own JSON lines.",
+        help="scenes or documents, one kind of it such as scenes/read, or folder:FILE with your own JSON lines.",
         show_default=False,
     ),
 ]

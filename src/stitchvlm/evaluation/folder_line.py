@@ -57,7 +57,7 @@ def questions_of_line(
             question=question,
             answers=() if unlabelled else answers,
             picture=partial(load_image, root / picture),
-            box=tuple(map(float, part["box"])) if _is_box(part.get("box")) else None,
+            boxes=(tuple(map(float, part["box"])),) if _is_box(part.get("box")) else (),
             metric=metric_of_it,
             line=number,
             group=os.path.relpath(root / picture, root),  # one picture is one group, however it is spelled

@@ -14,7 +14,7 @@ class Sample:
         kind: a group that the summary tells apart.
         answers: every answer that counts as right; none where nobody said what is right.
         picture: decodes the picture when it is needed.
-        box: the rectangle, in fractions of the picture, where the answer is to be read; None where nobody marked it.
+        boxes: the rectangles, in fractions of the picture, where the answer is to be read; none where nobody marked them.
         metric: how an answer is judged, a name of :data:`stitchvlm.evaluation.metrics.METRICS`.
         line: the line of the user's file that it stands on, from 1; None for a task of this package.
         group: the same for questions that depend on each other because they are about one picture.
@@ -25,7 +25,7 @@ class Sample:
     question: str
     answers: tuple[str, ...]
     picture: Callable[[], Image.Image]
-    box: tuple[float, ...] | None = None
+    boxes: tuple[tuple[float, ...], ...] = ()
     metric: str = "exact"
     line: int | None = None
     group: str = ""

@@ -1,23 +1,20 @@
 """What can be asked: named tasks, each a list of questions with pictures and right answers."""
 
-import io
-import json
-import zipfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from PIL import Image
-
 from stitchvlm.errors import DataError
+from stitchvlm.evaluation.archive import load_archive
 from stitchvlm.evaluation.folder import content_mark, load_folder
 from stitchvlm.evaluation.metrics import check_metric
 from stitchvlm.evaluation.sample import Problem, Sample
-from stitchvlm.images import load_image
 
 SCENES = Path(__file__).parent / "scenes" / "scenes-v0.zip"
+DOCUMENTS = Path(__file__).parent / "documents" / "documents-v1.zip"
+"""The checked-in test splits, of drawn scenes and of drawn documents."""
 UNLABELLED = " unlabelled"
 """How the name of a task ends of which nobody said what is right."""
 _FOLDER = "folder:"
@@ -36,41 +33,17 @@ class Task:
     problems: tuple[Problem, ...] = ()
 
 
-def load_scenes(path: Path = SCENES) -> list[Sample]:
-    """The checked-in test split of drawn pictures: a zip archive with JPEG files and ``questions.jsonl``.
-
-    Raises:
-        DataError: if the archive is missing or broken.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            rows = [json.loads(line) for line in archive.read("questions.jsonl").splitlines() if line.strip()]
-            return [
-                Sample(
-                    id=str(row["id"]),
-                    kind=row["kind"],
-                    question=row["question"],
-                    answers=(row["answer"],),
-                    picture=partial(_picture, path, row["image"]),
-                    box=tuple(row["box"]) if row.get("box") else None,
-                    group=row["image"],
-                )
-                for row in rows
-            ]
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing: install stitchvlm again") from None
-    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
-        raise DataError(f"{path} is broken ({error}): install stitchvlm again") from error
-
-
-TASKS: dict[str, Callable[[], list[Sample]]] = {"scenes": load_scenes}
+TASKS: dict[str, Callable[[], list[Sample]]] = {
+    "scenes": partial(load_archive, SCENES),
+    "documents": partial(load_archive, DOCUMENTS),
+}
 """The tasks that need no file of the user's."""
 
 
 def open_task(
     name: str, n: int | None = None, metric: str | None = None, strict: bool = False, unlabelled: bool = False
 ) -> Task:
-    """A task by its name: ``scenes``, one kind of its questions as in ``scenes/read``, or ``folder:FILE``.
+    """A task by its name: ``scenes`` or ``documents``, one kind of its questions as in ``scenes/read``, or ``folder:FILE``.
 
     Args:
         n: only the first questions.
@@ -133,8 +106,3 @@ def _open_folder(path: Path, metric: str, strict: bool, unlabelled: bool) -> Tas
         raise DataError(f"{path} holds no question: write one JSON object a line into it")
     judged = UNLABELLED if unlabelled else "" if metric == "exact" else f" by {metric}"
     return Task(f"folder:{path.name} {content_mark(path)}{judged}", samples, tuple(problems))
-
-
-def _picture(path: Path, name: str) -> Image.Image:
-    with zipfile.ZipFile(path) as archive:
-        return load_image(Image.open(io.BytesIO(archive.read(name))))

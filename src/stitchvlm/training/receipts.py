@@ -59,7 +59,7 @@ _OTHERS = {
     "smallest": 0.01,
     "figures": 0.01,
 }
-_READ = _LOOK | _GOODS | _HEAD | _SUMS | _TIMES | _OTHERS
+READ_SHARES = _LOOK | _GOODS | _HEAD | _SUMS | _TIMES | _OTHERS
 """Kinds of questions about documents; only those that a document allows are asked, so common ones come more often."""
 _SCENES_FIND = {"bind": 0.7, "where": 0.3}
 _SCENES_READ = {"bind": 0.08, "read": 0.54, "where": 0.12, "colour": 0.14, "shape": 0.12}
@@ -106,7 +106,7 @@ def _wide(
         last_shares=_SCENES_READ,
         most_things=(6, 6),
         dropped_share=dropped,
-        document_shares=_READ,
+        document_shares=READ_SHARES,
         most_tiles=tiles,
     )
     return Stage(name, budget, lesson, text_mlp=mlp)
@@ -139,7 +139,7 @@ RECEIPTS = Recipe(
                 least_points=2,
             ),
             _one_tile("find", 1_500, _SCENES_FIND, _FIND),
-            _one_tile("read", 2_000, _SCENES_READ, _READ),
+            _one_tile("read", 2_000, _SCENES_READ, READ_SHARES),
             _wide("wide", Budget(1_200, peak_rate=1e-3, decay_from=0.3), 0.3, tiles=18, questions=16),
         ),
         "large": (

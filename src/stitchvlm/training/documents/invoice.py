@@ -124,7 +124,7 @@ def _parties(rng: random.Random, printer: Printer, customer: Company) -> None:
     for line in customer.address:
         printer.text(line)
     if rng.random() < 0.4:
-        printer.text(f"Attn: {phone_number(rng)}")
+        printer.text(phrase("Attn: ", tagged("other phone", phone_number(rng))))
 
 
 def _table(rng: random.Random, printer: Printer, sale: Sale, money: Notation, accent: Ink) -> None:
@@ -162,18 +162,22 @@ def _table(rng: random.Random, printer: Printer, sale: Sale, money: Notation, ac
             pale = tuple(255 - (255 - c) // 9 for c in accent)
             shade = rectangle(printer.left - 4, printer.y, printer.right + 4, printer.y + printer.step, pale)
             page.printed.append(shade)
+        amount = money.bare(item.price + item.discount)
         first, *rest = tagged(f"{name}.name", item.name).wrap(type_, room)
         printer.row(
             (printer.left + 3, "l", Phrase(str(k + 1) if numbered else "")),
             (begin, "l", first),
             (stops[0], "r", tagged(f"{name}.quantity", write_quantity(rng, item.quantity))),
             (stops[1], "r", tagged(f"{name}.unit_price", money.bare(item.unit_price))),
-            (stops[2], "r", tagged(f"{name}.price", money.bare(item.price + item.discount))),
+            (stops[2], "r", Phrase(amount) if item.discount else tagged(f"{name}.price", amount)),
         )
         for line in rest:
             printer.row((begin, "l", line))
         if item.discount:
-            printer.row((begin, "l", Phrase("Discount")), (stops[2], "r", Phrase(f"-{money.bare(item.discount)}")))
+            printer.row(
+                (begin, "l", Phrase("Discount")),
+                (stops[2], "r", tagged("item discount", f"-{money.bare(item.discount)}")),
+            )
     if look == "boxed":
         page.printed.append(rectangle(printer.left - 4, top, printer.right + 4, printer.y + 3, printer.ink, 1))
         for x in (*stops[:2], begin):

@@ -1,20 +1,24 @@
 """Questions about single facts: fields and labels, items with their prices, values of charts."""
 
 import random
+import re
 from collections.abc import Callable
 
 from . import wordings
 from .document import Document, Item, Written
 from .form import LABEL
 from .reading import CHARTS, Made, plain, written_in
+from .suiting import is_clear, suited
+
+_NO_NOUN = re.compile("from|to|departs|valid until", re.IGNORECASE)
+"""Labels that cannot be spoken of as `the ...`."""
 
 
 def _field(name: str) -> Callable[[Document, random.Random], Made]:
     def make(document: Document, rng: random.Random) -> Made:
-        written = document.fields.get(name)
-        if written is None or (name == "date" and "due date" in document.fields):
+        if not is_clear(document, name):
             return None
-        return rng.choice(wordings.FIELDS[name]), written
+        return rng.choice(suited(wordings.FIELDS[name], document)), document.fields[name]
 
     return make
 
@@ -24,7 +28,18 @@ def _label(document: Document, rng: random.Random) -> Made:
     if not labels:
         return None
     name = rng.choice(labels)
-    return rng.choice(wordings.LABELLED).format(label=name.removeprefix(LABEL)), document.fields[name]
+    label, value = name.removeprefix(LABEL), document.fields[name]
+    unless = "under" if _is_beside(document, label, value) else ""
+    if _NO_NOUN.fullmatch(label):
+        unless = "(the|Which) {label}|under"
+    text = rng.choice(suited(wordings.LABELLED, document, unless)).format(label=label)
+    return text.replace("..", "."), value
+
+
+def _is_beside(document: Document, label: str, value: Written) -> bool:
+    """Whether a label's value stands in its row, and not below it."""
+    rows = [[line.text for line in row] for row in document.rows()]
+    return any(label in " ".join(row) and value.text in " ".join(row) for row in rows)
 
 
 def _known_items(document: Document) -> list[Item]:
@@ -45,9 +60,12 @@ def _item(part: str) -> Callable[[Document, random.Random], Made]:
         if not having or document.kind in CHARTS:
             return None
         item = rng.choice(having)
-        several = item.unit_price is not None and item.price is not None and item.unit_price.text != item.price.text
+        several = item.quantity is not None and item.quantity.text != "1"
         group = {"price": wordings.AMOUNT if several else wordings.PRICE, "quantity": wordings.QUANTITY}
-        return rng.choice(group.get(part, wordings.UNIT_PRICE)).format(name=item.name.text), getattr(item, part)
+        weighed = item.quantity is not None and not item.quantity.text.isdecimal()
+        unless = r"How many|\b(one|single|each|all)\b" if weighed else "How much of"
+        text = rng.choice(suited(group.get(part, wordings.UNIT_PRICE), document, unless))
+        return text.format(name=item.name.text), getattr(item, part)
 
     return make
 
@@ -56,7 +74,7 @@ def _count(document: Document, rng: random.Random) -> Made:
     if not document.items or document.kind in (*CHARTS, "crop"):
         return None
     boxes = tuple(box for item in document.items for box in item.name.boxes)
-    return rng.choice(wordings.COUNT), Written(str(len(document.items)), boxes)
+    return rng.choice(suited(wordings.COUNT, document)), Written(str(len(document.items)), boxes)
 
 
 def _value(document: Document, rng: random.Random) -> Made:
@@ -64,7 +82,7 @@ def _value(document: Document, rng: random.Random) -> Made:
     if document.kind not in CHARTS or not written:
         return None
     item = rng.choice(written)
-    return rng.choice(wordings.VALUE).format(name=item.name.text), item.quantity or item.name
+    return rng.choice(suited(wordings.VALUE, document)).format(name=item.name.text), item.quantity or item.name
 
 
 def _extreme(pick: Callable, group: tuple[str, ...]) -> Callable[[Document, random.Random], Made]:

@@ -6,11 +6,15 @@ from collections.abc import Callable
 from ..scene import Box
 from . import wordings
 from .document import Document, Line, Written, around
+from .suiting import is_clear
 
 CHARTS = ("bars", "curve", "pie")
 LONGEST = 60
 """Lines with more characters are not asked for."""
+_SHORTEST = 3
+"""Nor are the letters of a logo taken for a line."""
 _FIELD_NAMES = {
+    "company": "company name",
     "number": "document number",
     "phone": "phone number",
     "tax": "tax amount",
@@ -75,7 +79,7 @@ def _after(document: Document, rng: random.Random) -> Made:
     rng.shuffle(choices)
     for k in choices[:12]:
         begins = sum(other.startswith(compared[k]) for other in compared)
-        short = 3 <= len(compared[k]) <= LONGEST and len(compared[k + 1]) <= LONGEST
+        short = _SHORTEST <= len(compared[k]) <= LONGEST and len(compared[k + 1]) <= LONGEST
         if short and begins == 1 and '"' not in compared[k] and _alone(rows, rows[k : k + 2]):
             return rng.choice(wordings.AFTER).format(text=texts[k].text), texts[k + 1]
     return None
@@ -94,7 +98,7 @@ def _begins(document: Document, rng: random.Random) -> Made:
         if (
             only
             and len(words) > 1
-            and len(start) >= 3
+            and len(start) >= _SHORTEST
             and len(compared[k]) <= LONGEST
             and '"' not in start
             and _alone(rows, rows[k : k + 1])
@@ -111,7 +115,8 @@ def _end(index: int, group: tuple[str, ...]) -> Callable[[Document, random.Rando
         middle = [(around([line.box for line in row])[1] + around([line.box for line in row])[3]) / 2 for row in rows]
         extreme = min(middle) if index == 0 else max(middle)
         written = written_in(rows[index])
-        if middle[index] != extreme or len(written.text) > LONGEST or not _alone(rows, [rows[index]]):
+        asked_for = _SHORTEST <= len(written.text) <= LONGEST
+        if middle[index] != extreme or not asked_for or not _alone(rows, [rows[index]]):
             return None
         return rng.choice(group), written
 
@@ -130,13 +135,13 @@ def _unique_lines(document: Document) -> list[Line]:
     return [
         line
         for line, text in zip(document.lines, compared, strict=True)
-        if 3 <= len(text) <= LONGEST and '"' not in text and sum(text in other for other in compared) == 1
+        if _SHORTEST <= len(text) <= LONGEST and '"' not in text and sum(text in other for other in compared) == 1
     ]
 
 
 def _where(document: Document, rng: random.Random) -> Made:
-    names = [n for n in ("total", "date", "company", "number", "phone", "tax", "subtotal") if n in document.fields]
-    names = [n for n in names if document.fields[n].boxes and (n != "date" or "due date" not in document.fields)]
+    names = [n for n in ("total", "date", "company", "number", "phone", "tax", "subtotal") if is_clear(document, n)]
+    names = [n for n in names if document.fields[n].boxes]
     if names and rng.random() < 0.5:
         name = rng.choice(names)
         text = rng.choice(wordings.WHERE_FIELD).format(name=_FIELD_NAMES.get(name, name))
@@ -148,11 +153,20 @@ def _where(document: Document, rng: random.Random) -> Made:
     return rng.choice(wordings.WHERE).format(text=line.text), _whole(document, (line.box,))
 
 
+def _is_apart(document: Document, line: Line) -> bool:
+    """Whether the line's box holds no character of another line, as that of a slanting one may."""
+    x0, y0, x1, y1 = line.box
+    others = (glyph for other in document.lines if other is not line for glyph in other.glyphs)
+    return not any(x0 <= glyph.x <= x1 and y0 <= glyph.y <= y1 for glyph in others)
+
+
 def _at(document: Document, rng: random.Random) -> Made:
     lines = [line for line in document.lines if len(line.text) <= LONGEST and len(line.glyphs) > 1]
     if not lines:
         return None
     line = rng.choice(lines)
+    if not _is_apart(document, line):
+        return None
     box = box_text(fractions(document, (line.box,))[0])
     return rng.choice(wordings.AT).format(box=box), written_in((line,))
 

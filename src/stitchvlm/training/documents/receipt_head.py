@@ -162,23 +162,32 @@ def detail_lines(rng: random.Random, printer: Printer) -> None:
             printer.text(first)
 
 
+def _said(line: str, phone: str) -> Phrase:
+    """The line; a phone number in it is another one than that of the company's head."""
+    before, found, after = line.partition(phone) if phone else (line, "", "")
+    return phrase(before, tagged("other phone", found), after) if found else phrase(line)
+
+
 def parting_lines(rng: random.Random, printer: Printer, align: str) -> None:
     """Thanks, rules of exchange and loyalty, in any order."""
     said = rng.sample(POLICIES, rng.choice((0, 0, 1, 1, 2, 3))) + rng.sample(THANKS, rng.choice((0, 1, 1, 1, 2)))
+    care = ""
     for line in rng.sample(LOYALTY, rng.choice((0, 0, 0, 1, 2))):
-        filled = line.format(
-            n=rng.randint(2, 980),
-            long=digits(rng, 10),
-            four=digits(rng, 4),
-            two=digits(rng, 2),
-            name=person(rng),
-            site=coined(rng).lower(),
-            phone=phone_number(rng),
-        )
-        said.append(filled)
+        values = {
+            "n": rng.randint(2, 980),
+            "long": digits(rng, 10),
+            "four": digits(rng, 4),
+            "two": digits(rng, 2),
+            "name": person(rng),
+            "site": coined(rng).lower(),
+            "phone": phone_number(rng),
+        }
+        said.append(line.format(**values))
+        if "{phone}" in line:
+            care = str(values["phone"])
     rng.shuffle(said)
     upper, spaced = rng.random() < 0.4, rng.random() < 0.25
     for line in said:
-        printer.text(line.upper() if upper else line, align, "bold" if rng.random() < 0.08 else "")
+        printer.text(_said(line.upper() if upper else line, care), align, "bold" if rng.random() < 0.08 else "")
         if spaced:
             printer.gap(0.5)

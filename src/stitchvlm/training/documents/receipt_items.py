@@ -38,26 +38,28 @@ def _choose_way(rng: random.Random, sale: Sale, money: Notation) -> _Way:
 
 
 def _price(way: _Way, name: str, item: Bought) -> Phrase:
+    """Stands for what the item costs unless a discount is taken off it in the next row."""
     mark = way.marks[not item.taxed]
     amount = item.price + item.discount
-    text = tagged(f"{name}.price", way.money.full(amount) if way.signed else way.money.bare(amount))
+    written = way.money.full(amount) if way.signed else way.money.bare(amount)
+    text = Phrase(written) if item.discount else tagged(f"{name}.price", written)
     return phrase(text, f" {mark}") if any(way.marks) and mark else text
 
 
 def _counted(rng: random.Random, way: _Way, name: str, item: Bought) -> Phrase:
     """Quantity times unit price."""
-    quantity = tagged(f"{name}.quantity", write_quantity(rng, item.quantity))
     unit = "kg" if item.quantity % 1000 else ""
+    quantity = tagged(f"{name}.quantity", write_quantity(rng, item.quantity) + unit)
     price = tagged(
         f"{name}.unit_price", way.money.full(item.unit_price) if way.signed else way.money.bare(item.unit_price)
     )
-    return phrase(quantity, unit, way.times, price)
+    return phrase(quantity, way.times, price)
 
 
 def _discount(rng: random.Random, printer: Printer, way: _Way, item: Bought) -> None:
     if item.discount:
         label = rng.choice(("  Disc", "  DISCOUNT", "  Less", "  Member disc.", "  PROMO"))
-        printer.pair(label, f"-{way.money.bare(item.discount)}")
+        printer.pair(label, tagged("item discount", f"-{way.money.bare(item.discount)}"))
 
 
 def _header(

@@ -196,7 +196,8 @@ def total_lines(rng: random.Random, printer: Printer, sale: Sale, money: Notatio
 def _before_total(rng: random.Random, sums: _Sums, sale: Sale, tax: str) -> None:
     money, quiet = sums.money, sale.subtotal == sale.total
     if not quiet or rng.random() < 0.5:
-        sums.add(rng.choice(_SUBTOTAL), sale.subtotal, "subtotal")
+        label = rng.choice(_SUBTOTAL)
+        sums.add(label, sale.subtotal, "subtotal" if "sub" in label.lower() else "")
     if sale.discount or rng.random() < 0.12:
         sums.add(rng.choice(_DISCOUNT), -sale.discount, "discount" if sale.discount else "")
     if sale.service:
