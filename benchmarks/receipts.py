@@ -51,14 +51,14 @@ def with_places(task: Task, folder: Path) -> Task:
     Raises:
         ValueError: if the folder is not of the form that is described.
     """
-    places: dict[str, tuple[float, ...]] = {}
+    places: dict[str, tuple[tuple[float, ...], ...]] = {}
     for receipt in read_receipts(folder, "val"):
         width, height = receipt.document.width, receipt.document.height
         for field, written in receipt.document.fields.items():
             if written.boxes:
                 sides = zip(written.box, (width, height, width, height), strict=True)
-                places[f"{receipt.id}/{field}"] = tuple(place / side for place, side in sides)
-    return replace(task, samples=[replace(sample, box=places.get(sample.id)) for sample in task.samples])
+                places[f"{receipt.id}/{field}"] = (tuple(place / side for place, side in sides),)
+    return replace(task, samples=[replace(sample, boxes=places.get(sample.id, ())) for sample in task.samples])
 
 
 def collect(table: StudyTable, work: Path, score: ScoreName = "mean") -> dict[str, Any]:
@@ -192,7 +192,7 @@ def run(given: argparse.Namespace) -> None:
     compared = Comparison(name, task, rows, {"device": given.device}, extras=extras, left_out=left_out)
     table, problems = compared.run(given.work, Progress({sample.id for sample in task.samples}, list(rows), given.work))
     told: dict[str, Any] = {"benchmark": "receipts", "n": len(task.samples), "problems": len(problems)}
-    told["without_place"] = sum(sample.box is None for sample in task.samples)
+    told["without_place"] = sum(not sample.boxes for sample in task.samples)
     told |= {"left_out": left_out, "small": table.small, "large": table.large, "score": given.score}
     told["rows"] = collect(table, given.work, given.score)
     write_result(given.out, told, quiet=True)

@@ -47,7 +47,7 @@ def draw(study: Study, samples: Sequence[Sample], alone: Mapping[str, str], fold
             "Small model": answer.trace.small_answer or "",
             "Annotated": sample.gold,
         }
-        picture = draw_overlay(answer, sample.picture(), sample.question, place=sample.box, others=others)
+        picture = draw_overlay(answer, sample.picture(), sample.question, place=sample.boxes[0], others=others)
         paths.append(folder / f"{slug(sample.id)}.png")
         save_picture(picture, paths[-1])
     return paths

@@ -115,7 +115,7 @@ class Accountant:
             "tokens": self._tokens(measured),
             "large_retention": None if large is None else large.answer.trace.average_retention,
             **_reuse(large),
-            "covered": None if large is None else covered_by(large.answer.trace, sample.box),
+            "covered": None if large is None else covered_by(large.answer.trace, sample.boxes),
             "flops": {**flops, "total": sum(flops[part] for part in path)},
             "seconds": {**seconds, "total": sum(seconds.values())},
             "spared_seconds": spared,

@@ -18,28 +18,34 @@ LEAST = (0.5, 0.9)
 Record = dict[str, Any]
 
 
-def covered(layout: VisualLayout, kept: Sequence[int], box: Sequence[float]) -> dict[str, float] | None:
-    """The shares of a rectangle's area that the kept tokens of the first picture cover, by view; None where it has no area.
+def covered(layout: VisualLayout, kept: Sequence[int], boxes: Sequence[Sequence[float]]) -> dict[str, float] | None:
+    """The shares of rectangles' areas that the kept tokens of the first picture cover, by view; None where they have no area.
 
     Args:
         kept: ordinals of the tokens.
-        box: (x0, y0, x1, y1) in fractions of the picture; what lies beside the picture does not count.
+        boxes: (x0, y0, x1, y1) in fractions of the picture; what lies beside the picture does not count.
     """
-    place = torch.tensor(box, dtype=torch.double).clamp(0, 1)
-    if not bool((place[2:] > place[:2]).all()):
+    places = torch.tensor(boxes, dtype=torch.double).view(-1, 4).clamp(0, 1)
+    areas = (places[:, 2:] - places[:, :2]).clamp(min=0).prod(1)
+    if not bool(areas.any()):
         return None
     there = torch.zeros(layout.n_visual, dtype=torch.bool)
     there[list(kept)] = True
     there &= (layout.image == 0) & layout.shows_mask
     views = {"detail": there & ~layout.coarse_mask, "any": there}
-    return {view: share_covered(place, layout.box[views[view]]) for view in VIEWS}
+
+    def share(view: torch.Tensor) -> float:
+        shown = torch.tensor([share_covered(place, layout.box[view]) for place in places], dtype=torch.double)
+        return float((areas * shown).sum() / areas.sum())
+
+    return {view: share(views[view]) for view in VIEWS}
 
 
-def covered_by(trace: Trace, box: Sequence[float] | None) -> dict[str, float] | None:
+def covered_by(trace: Trace, boxes: Sequence[Sequence[float]]) -> dict[str, float] | None:
     """The same of the large model's answer; None where nobody marked the place or the large model was not asked."""
-    if box is None or trace.layout is None or trace.kept is None:
+    if not boxes or trace.layout is None or trace.kept is None:
         return None
-    return covered(trace.layout, trace.kept, box)
+    return covered(trace.layout, trace.kept, boxes)
 
 
 def coverage(records: Sequence[Record]) -> dict[str, Any] | None:
