@@ -3,11 +3,13 @@
 import random
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
-from stitchvlm.training.documents import Document, draw_crop
+from stitchvlm.training.documents import Document, Line, draw_crop
 from stitchvlm.training.documents.questions import KINDS, Question, ask, ask_several, box_text
+from stitchvlm.training.scene import Glyph
 
 BOXED = ("where", *("count", "figures"))
 """Kinds whose answer does not stand in the picture."""
@@ -111,3 +113,54 @@ def test_several_questions_differ(documents):
 def test_nothing_is_asked_about_nothing():
     empty = Document("receipt", 10, 10)
     assert ask_several(empty, 3, random.Random(0)) == []
+
+
+def _line(text: str, x: float, y: float, row: int, placed: bool = True) -> Line:
+    """A line of characters ten pixels wide, `x` pixels from the left edge."""
+    glyphs = tuple(
+        Glyph(char, x + 10 * k + 5, y, 10, 12, k == 0 or text[k - 1] == " ", text[k + 1 : k + 2] in ("", " "))
+        for k, char in enumerate(text)
+        if char != " "
+    )
+    return Line(text, (x, y - 6, x + 10 * len(text), y + 6), row, glyphs, placed)
+
+
+def _everything(document: Document) -> list[Question]:
+    """What is asked in a hundred tries of every kind."""
+    asked = (ask(document, kind, random.Random(f"{kind}{k}")) for kind in KINDS for k in range(100))
+    return [question for question in asked if question is not None]
+
+
+def test_a_line_whose_middle_cannot_be_seen_is_not_asked_for():
+    """Curled paper may leave a crop the beginning and the end of a line."""
+    cut = _line("VAT REG. GB86382632", 10, 20, 0)
+    cut = replace(cut, glyphs=cut.glyphs[:3] + cut.glyphs[-3:])
+    crop = Document("crop", 300, 300, (cut, _line("CASHIER: ANNA", 10, 50, 1), _line("TABLE 12", 10, 80, 2)))
+    asked = _everything(crop)
+    assert {question.kind for question in asked} == {"after", "begins", "where", "at"}
+    assert not [question for question in asked if "VAT" in question.text + question.answer]
+
+
+def test_lines_of_which_it_is_not_known_where_they_are_cut_are_not_asked_for():
+    """Characters of real receipts may be spread over their line by guess."""
+    texts = ("CUT OFF HERE", "ALL OF IT", "TOTAL 5.00")
+    guessed = [_line(text, 5 if k == 0 else 40, 20 + 30 * k, k, placed=False) for k, text in enumerate(texts)]
+    crop = Document("crop", 300, 300, tuple(guessed), estimated=True)
+    asked = _everything(crop)
+    assert {question.kind for question in asked} == {"after", "begins", "where", "at"}
+    assert not [question for question in asked if "CUT" in question.text + question.answer]
+    for same in (
+        replace(crop, kind="real"),
+        replace(crop, lines=tuple(replace(each, placed=True) for each in guessed)),
+    ):
+        assert [question for question in _everything(same) if "CUT" in question.answer]
+
+
+def test_the_line_after_stands_below_and_its_text_nowhere_else():
+    beside = _line("LEFT", 10, 20, 0), _line("RIGHT", 200, 24, 1)
+    above = _line("LOWER", 10, 50, 0), _line("UPPER", 10, 20, 1)
+    inside = _line("TOTAL 5.00", 10, 20, 0), _line("CASH", 10, 40, 1), _line("SUBTOTAL 5.00", 10, 60, 2)
+    for lines in (beside, above):
+        assert ask(Document("crop", 300, 300, lines), "after", random.Random(0)) is None
+    found = {ask(Document("crop", 300, 300, inside), "after", random.Random(k)).answer for k in range(20)}
+    assert found == {"SUBTOTAL 5.00"}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from . import wordings
 from .document import Document, Item, Written
 from .form import LABEL
-from .reading import CHARTS, Made, plain, written_in
+from .reading import CHARTS, Made, plain, text_of
 
 
 def _field(name: str) -> Callable[[Document, random.Random], Made]:
@@ -29,7 +29,7 @@ def _label(document: Document, rng: random.Random) -> Made:
 
 def _known_items(document: Document) -> list[Item]:
     """Items whose name means one thing in the document."""
-    rows = [plain(written_in(row).text) for row in document.rows()]
+    rows = [plain(text_of(row)) for row in document.rows()]
     found = []
     for item in document.items:
         name = plain(item.name.text)

@@ -43,6 +43,27 @@ def written_in(lines: tuple[Line, ...]) -> Written:
     return Written(" ".join(word.text for word in words), tuple(word.boxes[0] for word in words))
 
 
+def text_of(row: tuple[Line, ...]) -> str:
+    """The text of lines side by side, also of those that are not sure."""
+    return " ".join(line.text for line in row)
+
+
+def is_sure(document: Document, line: Line) -> bool:
+    """Whether the line says what can be seen of it.
+
+    Where paper is curled, the edge of a crop may cut the middle out of a line. Of a line whose characters are not placed it is
+    not known which of them the edge of a crop cuts off.
+    """
+    if len(line.glyphs) != len(line.text.replace(" ", "")):
+        return False
+    spare = 0.0 if line.placed or document.kind != "crop" else 2 * max(glyph.width for glyph in line.glyphs)
+    return spare == 0.0 or (line.box[0] >= spare and line.box[2] <= document.width - spare)
+
+
+def _are_sure(document: Document, *rows: tuple[Line, ...]) -> bool:
+    return all(is_sure(document, line) for row in rows for line in row)
+
+
 def fractions(document: Document, boxes: tuple[Box, ...]) -> tuple[Box, ...]:
     w, h = document.width, document.height
     return tuple((max(0.0, x0 / w), max(0.0, y0 / h), min(1.0, x1 / w), min(1.0, y1 / h)) for x0, y0, x1, y1 in boxes)
@@ -65,30 +86,36 @@ def _alone(rows: list[tuple[Line, ...]], chosen: list[tuple[Line, ...]]) -> bool
     return True
 
 
+def _follows(first: tuple[Line, ...], second: tuple[Line, ...]) -> bool:
+    """Whether the second row stands below the first, not above or beside it, as rows of charts and of skewed scans may."""
+    a, b = (around([line.box for line in row]) for row in (first, second))
+    beside = (b[0] > a[2] or b[2] < a[0]) and b[1] < a[3]
+    return a[1] + a[3] < b[1] + b[3] and not beside
+
+
 def _after(document: Document, rng: random.Random) -> Made:
     if document.kind in CHARTS:
         return None
     rows = document.rows()
-    texts = [written_in(row) for row in rows]
-    compared = [plain(written.text) for written in texts]
+    compared = [plain(text_of(row)) for row in rows]
     choices = list(range(len(rows) - 1))
     rng.shuffle(choices)
     for k in choices[:12]:
-        begins = sum(other.startswith(compared[k]) for other in compared)
+        only = sum(compared[k] in other for other in compared) == 1
         short = 3 <= len(compared[k]) <= LONGEST and len(compared[k + 1]) <= LONGEST
-        if short and begins == 1 and '"' not in compared[k] and _alone(rows, rows[k : k + 2]):
-            return rng.choice(wordings.AFTER).format(text=texts[k].text), texts[k + 1]
+        near = _follows(rows[k], rows[k + 1]) and _alone(rows, rows[k : k + 2])
+        if short and only and near and '"' not in compared[k] and _are_sure(document, *rows[k : k + 2]):
+            return rng.choice(wordings.AFTER).format(text=text_of(rows[k])), written_in(rows[k + 1])
     return None
 
 
 def _begins(document: Document, rng: random.Random) -> Made:
     rows = document.rows()
-    texts = [written_in(row) for row in rows]
-    compared = [plain(written.text) for written in texts]
+    compared = [plain(text_of(row)) for row in rows]
     choices = list(range(len(rows)))
     rng.shuffle(choices)
     for k in choices[:12]:
-        words = texts[k].text.split()
+        words = text_of(rows[k]).split()
         start = " ".join(words[: rng.randint(1, max(1, len(words) - 1))])
         only = sum(other.startswith(plain(start)) for other in compared) == 1
         if (
@@ -98,8 +125,9 @@ def _begins(document: Document, rng: random.Random) -> Made:
             and len(compared[k]) <= LONGEST
             and '"' not in start
             and _alone(rows, rows[k : k + 1])
+            and _are_sure(document, rows[k])
         ):
-            return rng.choice(wordings.BEGINS).format(text=start), texts[k]
+            return rng.choice(wordings.BEGINS).format(text=start), written_in(rows[k])
     return None
 
 
@@ -130,7 +158,10 @@ def _unique_lines(document: Document) -> list[Line]:
     return [
         line
         for line, text in zip(document.lines, compared, strict=True)
-        if 3 <= len(text) <= LONGEST and '"' not in text and sum(text in other for other in compared) == 1
+        if 3 <= len(text) <= LONGEST
+        and '"' not in text
+        and sum(text in other for other in compared) == 1
+        and is_sure(document, line)
     ]
 
 
@@ -150,6 +181,7 @@ def _where(document: Document, rng: random.Random) -> Made:
 
 def _at(document: Document, rng: random.Random) -> Made:
     lines = [line for line in document.lines if len(line.text) <= LONGEST and len(line.glyphs) > 1]
+    lines = [line for line in lines if is_sure(document, line)]
     if not lines:
         return None
     line = rng.choice(lines)
