@@ -164,3 +164,14 @@ def test_the_line_after_stands_below_and_its_text_nowhere_else():
         assert ask(Document("crop", 300, 300, lines), "after", random.Random(0)) is None
     found = {ask(Document("crop", 300, 300, inside), "after", random.Random(k)).answer for k in range(20)}
     assert found == {"SUBTOTAL 5.00"}
+
+
+def test_of_parts_of_charts_nothing_was_bought():
+    asked = [
+        question
+        for seed in range(12)
+        for chart in ("bars", "pie")
+        for kind in ("price", "quantity", "unit_price", "value", "after")
+        if (question := ask(draw_crop(seed, chart, side=320, clean=True)[1], kind, random.Random(seed))) is not None
+    ]
+    assert {question.kind for question in asked if question.kind != "after"} == {"value"}

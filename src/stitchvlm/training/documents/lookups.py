@@ -6,7 +6,7 @@ from collections.abc import Callable
 from . import wordings
 from .document import Document, Item, Written
 from .form import LABEL
-from .reading import CHARTS, Made, plain, text_of
+from .reading import CHARTS, Made, is_chart, plain, text_of
 
 
 def _field(name: str) -> Callable[[Document, random.Random], Made]:
@@ -42,7 +42,7 @@ def _known_items(document: Document) -> list[Item]:
 def _item(part: str) -> Callable[[Document, random.Random], Made]:
     def make(document: Document, rng: random.Random) -> Made:
         having = [item for item in _known_items(document) if getattr(item, part) is not None]
-        if not having or document.kind in CHARTS:
+        if not having or is_chart(document):
             return None
         item = rng.choice(having)
         several = item.unit_price is not None and item.price is not None and item.unit_price.text != item.price.text
@@ -61,7 +61,7 @@ def _count(document: Document, rng: random.Random) -> Made:
 
 def _value(document: Document, rng: random.Random) -> Made:
     written = [item for item in document.items if item.quantity is not None]
-    if document.kind not in CHARTS or not written:
+    if not is_chart(document) or not written:
         return None
     item = rng.choice(written)
     return rng.choice(wordings.VALUE).format(name=item.name.text), item.quantity or item.name

@@ -93,8 +93,13 @@ def _follows(first: tuple[Line, ...], second: tuple[Line, ...]) -> bool:
     return a[1] + a[3] < b[1] + b[3] and not beside
 
 
+def is_chart(document: Document) -> bool:
+    """Whether it is a chart, or a part of one in which some of it is named."""
+    return document.kind in CHARTS or any(item.figure is not None for item in document.items)
+
+
 def _after(document: Document, rng: random.Random) -> Made:
-    if document.kind in CHARTS:
+    if is_chart(document):
         return None
     rows = document.rows()
     compared = [plain(text_of(row)) for row in rows]
