@@ -4,15 +4,18 @@ import random
 from collections.abc import Callable
 
 from . import wordings
-from .document import Document, Item, Written
+from .certain import CHARTS, is_chart, is_only, is_told, is_whole, plain, text_of
+from .document import Document, Item, Line, Written
 from .form import LABEL
-from .reading import CHARTS, Made, is_chart, plain, text_of
+from .reading import Made
 
 
 def _field(name: str) -> Callable[[Document, random.Random], Made]:
     def make(document: Document, rng: random.Random) -> Made:
         written = document.fields.get(name)
-        if written is None or (name == "date" and "due date" in document.fields):
+        if written is None or not is_only(document, name):
+            return None
+        if not is_told(document, name, written) or not is_whole(document, written):
             return None
         return rng.choice(wordings.FIELDS[name]), written
 
@@ -20,11 +23,22 @@ def _field(name: str) -> Callable[[Document, random.Random], Made]:
 
 
 def _label(document: Document, rng: random.Random) -> Made:
-    labels = [name for name in document.fields if name.startswith(LABEL)]
-    if not labels:
+    shown = {name: _line_of(document, name.removeprefix(LABEL)) for name in document.fields if name.startswith(LABEL)}
+    names = [name for name, line in shown.items() if line is not None]
+    if not names:
         return None
-    name = rng.choice(labels)
-    return rng.choice(wordings.LABELLED).format(label=name.removeprefix(LABEL)), document.fields[name]
+    name = rng.choice(names)
+    line, written = shown[name], document.fields[name]
+    below = line is not None and written.boxes[0][1] >= line.box[3]
+    group = [wording for wording in wordings.LABELLED if below or "under" not in wording]
+    return rng.choice(group).format(label=name.removeprefix(LABEL)), written
+
+
+def _line_of(document: Document, label: str) -> Line | None:
+    """The line that a label stands in, alone or before its value."""
+    words = plain(label).split()
+    begun = (line for line in document.lines if plain(line.text).replace(":", " ").split()[: len(words)] == words)
+    return next(begun, None)
 
 
 def _known_items(document: Document) -> list[Item]:

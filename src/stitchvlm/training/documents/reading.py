@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from ..scene import Box
 from . import wordings
+from .certain import are_sure, is_chart, is_located, is_only, is_sure, is_told, is_whole, plain, text_of
 from .document import Document, Line, Written, around
 
-CHARTS = ("bars", "curve", "pie")
 LONGEST = 60
 """Lines with more characters are not asked for."""
 _FIELD_NAMES = {
@@ -43,35 +43,9 @@ def written_in(lines: tuple[Line, ...]) -> Written:
     return Written(" ".join(word.text for word in words), tuple(word.boxes[0] for word in words))
 
 
-def text_of(row: tuple[Line, ...]) -> str:
-    """The text of lines side by side, also of those that are not sure."""
-    return " ".join(line.text for line in row)
-
-
-def is_sure(document: Document, line: Line) -> bool:
-    """Whether the line says what can be seen of it.
-
-    Where paper is curled, the edge of a crop may cut the middle out of a line. Of a line whose characters are not placed it is
-    not known which of them the edge of a crop cuts off.
-    """
-    if len(line.glyphs) != len(line.text.replace(" ", "")):
-        return False
-    spare = 0.0 if line.placed or document.kind != "crop" else 2 * max(glyph.width for glyph in line.glyphs)
-    return spare == 0.0 or (line.box[0] >= spare and line.box[2] <= document.width - spare)
-
-
-def _are_sure(document: Document, *rows: tuple[Line, ...]) -> bool:
-    return all(is_sure(document, line) for row in rows for line in row)
-
-
 def fractions(document: Document, boxes: tuple[Box, ...]) -> tuple[Box, ...]:
     w, h = document.width, document.height
     return tuple((max(0.0, x0 / w), max(0.0, y0 / h), min(1.0, x1 / w), min(1.0, y1 / h)) for x0, y0, x1, y1 in boxes)
-
-
-def plain(text: str) -> str:
-    """The text as it is compared: case and white space do not count."""
-    return " ".join(text.casefold().split())
 
 
 def _alone(rows: list[tuple[Line, ...]], chosen: list[tuple[Line, ...]]) -> bool:
@@ -93,11 +67,6 @@ def _follows(first: tuple[Line, ...], second: tuple[Line, ...]) -> bool:
     return a[1] + a[3] < b[1] + b[3] and not beside
 
 
-def is_chart(document: Document) -> bool:
-    """Whether it is a chart, or a part of one in which some of it is named."""
-    return document.kind in CHARTS or any(item.figure is not None for item in document.items)
-
-
 def _after(document: Document, rng: random.Random) -> Made:
     if is_chart(document):
         return None
@@ -109,7 +78,7 @@ def _after(document: Document, rng: random.Random) -> Made:
         only = sum(compared[k] in other for other in compared) == 1
         short = 3 <= len(compared[k]) <= LONGEST and len(compared[k + 1]) <= LONGEST
         near = _follows(rows[k], rows[k + 1]) and _alone(rows, rows[k : k + 2])
-        if short and only and near and '"' not in compared[k] and _are_sure(document, *rows[k : k + 2]):
+        if short and only and near and '"' not in compared[k] and are_sure(document, *rows[k : k + 2]):
             return rng.choice(wordings.AFTER).format(text=text_of(rows[k])), written_in(rows[k + 1])
     return None
 
@@ -130,7 +99,7 @@ def _begins(document: Document, rng: random.Random) -> Made:
             and len(compared[k]) <= LONGEST
             and '"' not in start
             and _alone(rows, rows[k : k + 1])
-            and _are_sure(document, rows[k])
+            and are_sure(document, rows[k])
         ):
             return rng.choice(wordings.BEGINS).format(text=start), written_in(rows[k])
     return None
@@ -170,9 +139,15 @@ def _unique_lines(document: Document) -> list[Line]:
     ]
 
 
+def _is_findable(document: Document, name: str, written: Written) -> bool:
+    """Whether it is certain that this is the field, and where it stands."""
+    certain = is_only(document, name) and is_told(document, name, written)
+    return certain and is_whole(document, written) and is_located(document, written)
+
+
 def _where(document: Document, rng: random.Random) -> Made:
     names = [n for n in ("total", "date", "company", "number", "phone", "tax", "subtotal") if n in document.fields]
-    names = [n for n in names if document.fields[n].boxes and (n != "date" or "due date" not in document.fields)]
+    names = [n for n in names if _is_findable(document, n, document.fields[n])]
     if names and rng.random() < 0.5:
         name = rng.choice(names)
         text = rng.choice(wordings.WHERE_FIELD).format(name=_FIELD_NAMES.get(name, name))
@@ -181,7 +156,7 @@ def _where(document: Document, rng: random.Random) -> Made:
     if not lines:
         return None
     line = rng.choice(lines)
-    return rng.choice(wordings.WHERE).format(text=line.text), _whole(document, (line.box,))
+    return rng.choice(wordings.WHERE).format(text=line.text), _whole(document, (written_in((line,)).box,))
 
 
 def _at(document: Document, rng: random.Random) -> Made:
@@ -190,8 +165,9 @@ def _at(document: Document, rng: random.Random) -> Made:
     if not lines:
         return None
     line = rng.choice(lines)
-    box = box_text(fractions(document, (line.box,))[0])
-    return rng.choice(wordings.AT).format(box=box), written_in((line,))
+    written = written_in((line,))
+    box = box_text(fractions(document, (written.box,))[0])
+    return rng.choice(wordings.AT).format(box=box), written
 
 
 MAKERS: dict[str, Callable[[Document, random.Random], Made]] = {
