@@ -136,7 +136,7 @@ def test_a_run_in_miniature(tmp_path, monkeypatch, fonts, real_folder, speaker, 
     assert '"check": "windows", "on": "crops-check"' in printed and '"lines": 6, "receipts": 3' in printed
     vlm = Stitch.from_pretrained(small=str(out / "pair/small"), large=str(out / "pair/large"), device="cpu")
     answer = vlm("What is the total?", image=Image.new("L", (400, 800), 255), sampling=Sampling(4))
-    assert isinstance(answer.text, str) and answer.trace.n_visual == 3 * 256
+    assert isinstance(answer.text, str) and answer.trace.n_visual == 9 * 256
 
     made = Pipeline("small", with_receipts(RECIPES["tiny"], real_folder), out / "data", tmp_path / "next", 7, CPU)
     crops, documents = made.sets["crops"], made.sets["documents"]
