@@ -26,7 +26,7 @@ _PICTURES = {
     "scenes": Pictures(_SQUARE, 2_500, 1, ONE_TILE),
     "documents": Pictures(Papers(TILLS + BOARDS, grey=True), 1_500, 1, TILES),
     "wide-scenes": Pictures(Style(), 200, 1, TILES),
-    "real-crops": Pictures(Receipts(sides=SIDES), 1_500, 1, ONE_TILE),
+    "real-crops": Pictures(Receipts(sides=SIDES), 4_000, 1, ONE_TILE),
     "real": Pictures(Receipts(), 700, 1, TILES),
     "crops-check": Pictures(Papers(TILLS, SIDES), 250, 2, ONE_TILE),
     "scenes-check": Pictures(_SQUARE, 100, 2, ONE_TILE),
@@ -126,7 +126,7 @@ RECEIPTS = Recipe(
             _tower(
                 "placed",
                 Budget(3_400, peak_rate=1e-3, decay_from=0.0),
-                ("crops",) * 4 + ("real-crops",) * 2 + ("boards", "scenes"),
+                ("crops",) * 3 + ("real-crops",) * 4 + ("boards", "scenes"),
                 ("crops-check", "real-crops-check", "scenes-check"),
                 window=8,
                 places=True,

@@ -130,9 +130,55 @@ def test_squares_of_receipts_hold_their_lines(folder):
             ),
             "line 1 of .* does not describe a receipt",
         ),
+        (
+            lambda folder: (folder / "train.jsonl").write_text(
+                json.dumps(entry("one") | {"lines": [{"text": "A", "box": [0.1, 1.2, 0.2, 1.3]}]})
+            ),
+            "line 1 of .* does not describe a receipt: .*the box of 'A' reaches beyond the picture",
+        ),
     ],
 )
 def test_broken_folders_are_refused(folder, change, message):
     change(folder)
     with pytest.raises(ValueError, match=message):
         read_receipts(folder)
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("", r"places.json cannot be read as places of characters: Expecting value"),
+        ("[]", r"places.json holds no places of characters$"),
+        ('{"two": [null]}', r"places.json does not fit receipt two of .*train.jsonl: delete it$"),
+        (json.dumps({"two": [[[1.0, 2.0]]] + [None] * 7}), r"places.json does not fit receipt two of .*: delete it$"),
+    ],
+)
+def test_places_that_do_not_fit_are_refused(folder, written, message):
+    (folder / "places.json").write_text(written)
+    with pytest.raises(ValueError, match=message):
+        read_receipts(folder, places=folder / "places.json")
+
+
+@pytest.mark.parametrize(
+    ("rows", "right"),
+    [
+        (["TOTAL|5.00", "CASH|5.00"], 0),
+        (["ROUNDING|5.00", "CREDIT RM|5.00"], 0),
+        (["1 TEA 5.00|5.00", "TOTAL:", "5.00", "CASH|5.00"], 2),
+        (["SUBTOTAL|5.00", "NET AMT|5.00", "SR @ 0%|5.00"], 1),
+        (["GRAND TOTAL|5.00", "CASH|10.00", "CHANGE DUE|5.00"], 0),
+        (["1 TEA 5.00|5.00", "CASH|10.00", "CHANGE|5.00"], None),
+        (["TEA", "2.50|5.00", "SUBTOTAL|5.00", "TOTAL|4.00"], None),
+    ],
+)
+def test_the_total_stands_where_a_row_speaks_of_it_or_nowhere(folder, rows, right):
+    """A change, a payment or an item of the same amount is none."""
+    lines = [
+        {"text": text, "box": [0.1 + 0.5 * side, 0.1 + 0.1 * k, 0.4 + 0.5 * side, 0.15 + 0.1 * k]}
+        for k, row in enumerate(rows)
+        for side, text in enumerate(row.split("|"))
+    ]
+    fields = [{"field": "total", "answer": "5.00"}]
+    (folder / "train.jsonl").write_text(json.dumps(entry("one") | {"lines": lines, "qa": fields}))
+    boxes = read_receipts(folder)[0].document.fields["total"].boxes
+    assert [round((box[1] + box[3]) / 80 - 1.25) for box in boxes] == ([] if right is None else [right])

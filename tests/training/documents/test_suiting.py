@@ -6,10 +6,11 @@ from collections import Counter
 import pytest
 
 from stitchvlm.training.documents import Document, Item, Line, Written, wordings
+from stitchvlm.training.documents.certain import is_only
 from stitchvlm.training.documents.invoice import compose_invoice
 from stitchvlm.training.documents.questions import ask
 from stitchvlm.training.documents.receipt import compose_receipt
-from stitchvlm.training.documents.suiting import is_clear, suited
+from stitchvlm.training.documents.suiting import suited
 from stitchvlm.training.documents.typefaces import sort_faces
 from stitchvlm.training.scene import Glyph
 
@@ -17,7 +18,9 @@ from stitchvlm.training.scene import Glyph
 def line(text: str, x: float, y: float, row: int, slant: float = 0.0) -> Line:
     """A line of characters 10 pixels wide, each lower by `slant` pixels than the one before."""
     glyphs = tuple(
-        Glyph(char, x + 10 * k + 5, y + slant * k, 10, 12, k == 0, k == len(text) - 1) for k, char in enumerate(text)
+        Glyph(char, x + 10 * k + 5, y + slant * k, 10, 12, k == 0, k == len(text) - 1)
+        for k, char in enumerate(text)
+        if char != " "
     )
     return Line(text, (x, y - 6, x + 10 * len(text), y + 6 + slant * (len(text) - 1)), row, glyphs)
 
@@ -49,9 +52,8 @@ def test_only_tills_have_receipts():
 
 def test_a_field_beside_one_like_it_is_not_asked_for():
     both = {"phone": written("03-1"), "other phone": written("03-2")}
-    assert not is_clear(Document("receipt", 9, 9, fields=both), "phone")
-    assert is_clear(Document("receipt", 9, 9, fields={"phone": written("03-1")}), "phone")
-    assert not is_clear(Document("receipt", 9, 9), "phone")
+    assert not is_only(Document("receipt", 9, 9, fields=both), "phone")
+    assert is_only(Document("receipt", 9, 9, fields={"phone": written("03-1")}), "phone")
 
 
 def test_weights_are_not_counted_and_pieces_are():
@@ -68,12 +70,15 @@ def test_a_label_is_read_where_its_value_is():
     beside = (line("TOWN", 0, 20, 0), line("ULVA", 100, 20, 0))
     below = (line("TOWN", 0, 20, 0), line("ULVA", 0, 60, 1))
     for lines, under in ((beside, False), (below, True)):
-        document = Document("form", 200, 99, lines, {"label:TOWN": written("ULVA")})
+        value = Written("ULVA", (lines[1].box,))
+        document = Document("form", 200, 99, lines, {"label:TOWN": value})
         assert ("What stands under TOWN?" in asked(document, "label")) == under
 
 
 def test_labels_are_spoken_of_as_what_they_are():
-    document = Document("ticket", 9, 9, fields={"label:FROM": written("ULVA"), "label:TICKET NO.": written("7")})
+    lines = tuple(line(text, 0, 20 * row, row) for row, text in enumerate(("FROM", "ULVA", "TICKET NO.", "7"), start=1))
+    fields = {"label:FROM": written("ULVA", y=40), "label:TICKET NO.": written("7", y=80)}
+    document = Document("ticket", 200, 99, lines, fields)
     texts = asked(document, "label")
     assert not [text for text in texts if "the FROM" in text or "Which FROM" in text or ".." in text]
     assert {"FROM?", "Read the TICKET NO."} <= texts

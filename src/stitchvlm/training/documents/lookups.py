@@ -5,10 +5,11 @@ import re
 from collections.abc import Callable
 
 from . import wordings
-from .document import Document, Item, Written
+from .certain import CHARTS, is_certain, is_chart, plain, text_of
+from .document import Document, Item, Line, Written
 from .form import LABEL
-from .reading import CHARTS, Made, plain, written_in
-from .suiting import is_clear, suited
+from .reading import Made
+from .suiting import suited
 
 _NO_NOUN = re.compile("from|to|departs|valid until", re.IGNORECASE)
 """Labels that cannot be spoken of as `the ...`."""
@@ -16,7 +17,8 @@ _NO_NOUN = re.compile("from|to|departs|valid until", re.IGNORECASE)
 
 def _field(name: str) -> Callable[[Document, random.Random], Made]:
     def make(document: Document, rng: random.Random) -> Made:
-        if not is_clear(document, name):
+        written = document.fields.get(name)
+        if written is None or not is_certain(document, name, written):
             return None
         return rng.choice(suited(wordings.FIELDS[name], document)), document.fields[name]
 
@@ -24,27 +26,30 @@ def _field(name: str) -> Callable[[Document, random.Random], Made]:
 
 
 def _label(document: Document, rng: random.Random) -> Made:
-    labels = [name for name in document.fields if name.startswith(LABEL)]
-    if not labels:
+    shown = {name: _line_of(document, name.removeprefix(LABEL)) for name in document.fields if name.startswith(LABEL)}
+    names = [name for name, line in shown.items() if line is not None]
+    if not names:
         return None
-    name = rng.choice(labels)
-    label, value = name.removeprefix(LABEL), document.fields[name]
-    unless = "under" if _is_beside(document, label, value) else ""
+    name = rng.choice(names)
+    label, line, written = name.removeprefix(LABEL), shown[name], document.fields[name]
+    below = line is not None and written.boxes[0][1] >= line.box[3]
+    unless = "" if below else "under"
     if _NO_NOUN.fullmatch(label):
         unless = "(the|Which) {label}|under"
     text = rng.choice(suited(wordings.LABELLED, document, unless)).format(label=label)
-    return text.replace("..", "."), value
+    return text.replace("..", "."), written
 
 
-def _is_beside(document: Document, label: str, value: Written) -> bool:
-    """Whether a label's value stands in its row, and not below it."""
-    rows = [[line.text for line in row] for row in document.rows()]
-    return any(label in " ".join(row) and value.text in " ".join(row) for row in rows)
+def _line_of(document: Document, label: str) -> Line | None:
+    """The line that a label stands in, alone or before its value."""
+    words = plain(label).split()
+    begun = (line for line in document.lines if plain(line.text).replace(":", " ").split()[: len(words)] == words)
+    return next(begun, None)
 
 
 def _known_items(document: Document) -> list[Item]:
     """Items whose name means one thing in the document."""
-    rows = [plain(written_in(row).text) for row in document.rows()]
+    rows = [plain(text_of(row)) for row in document.rows()]
     found = []
     for item in document.items:
         name = plain(item.name.text)
@@ -57,7 +62,7 @@ def _known_items(document: Document) -> list[Item]:
 def _item(part: str) -> Callable[[Document, random.Random], Made]:
     def make(document: Document, rng: random.Random) -> Made:
         having = [item for item in _known_items(document) if getattr(item, part) is not None]
-        if not having or document.kind in CHARTS:
+        if not having or is_chart(document):
             return None
         item = rng.choice(having)
         several = item.quantity is not None and item.quantity.text != "1"
@@ -79,7 +84,7 @@ def _count(document: Document, rng: random.Random) -> Made:
 
 def _value(document: Document, rng: random.Random) -> Made:
     written = [item for item in document.items if item.quantity is not None]
-    if document.kind not in CHARTS or not written:
+    if not is_chart(document) or not written:
         return None
     item = rng.choice(written)
     return rng.choice(suited(wordings.VALUE, document)).format(name=item.name.text), item.quantity or item.name

@@ -5,10 +5,9 @@ from collections.abc import Callable
 
 from ..scene import Box
 from . import wordings
+from .certain import are_sure, is_certain, is_chart, is_located, is_sure, plain, text_of
 from .document import Document, Line, Written, around
-from .suiting import is_clear
 
-CHARTS = ("bars", "curve", "pie")
 LONGEST = 60
 """Lines with more characters are not asked for."""
 _SHORTEST = 3
@@ -52,11 +51,6 @@ def fractions(document: Document, boxes: tuple[Box, ...]) -> tuple[Box, ...]:
     return tuple((max(0.0, x0 / w), max(0.0, y0 / h), min(1.0, x1 / w), min(1.0, y1 / h)) for x0, y0, x1, y1 in boxes)
 
 
-def plain(text: str) -> str:
-    """The text as it is compared: case and white space do not count."""
-    return " ".join(text.casefold().split())
-
-
 def _alone(rows: list[tuple[Line, ...]], chosen: list[tuple[Line, ...]]) -> bool:
     """Whether no other row stands beside the chosen ones, so that it is plain what is above and below them."""
     boxes = [around([line.box for line in row]) for row in chosen]
@@ -69,30 +63,36 @@ def _alone(rows: list[tuple[Line, ...]], chosen: list[tuple[Line, ...]]) -> bool
     return True
 
 
+def _follows(first: tuple[Line, ...], second: tuple[Line, ...]) -> bool:
+    """Whether the second row stands below the first, not above or beside it, as rows of charts and of skewed scans may."""
+    a, b = (around([line.box for line in row]) for row in (first, second))
+    beside = (b[0] > a[2] or b[2] < a[0]) and b[1] < a[3]
+    return a[1] + a[3] < b[1] + b[3] and not beside
+
+
 def _after(document: Document, rng: random.Random) -> Made:
-    if document.kind in CHARTS:
+    if is_chart(document):
         return None
     rows = document.rows()
-    texts = [written_in(row) for row in rows]
-    compared = [plain(written.text) for written in texts]
+    compared = [plain(text_of(row)) for row in rows]
     choices = list(range(len(rows) - 1))
     rng.shuffle(choices)
     for k in choices[:12]:
-        begins = sum(other.startswith(compared[k]) for other in compared)
+        only = sum(compared[k] in other for other in compared) == 1
         short = _SHORTEST <= len(compared[k]) <= LONGEST and len(compared[k + 1]) <= LONGEST
-        if short and begins == 1 and '"' not in compared[k] and _alone(rows, rows[k : k + 2]):
-            return rng.choice(wordings.AFTER).format(text=texts[k].text), texts[k + 1]
+        near = _follows(rows[k], rows[k + 1]) and _alone(rows, rows[k : k + 2])
+        if short and only and near and '"' not in compared[k] and are_sure(document, *rows[k : k + 2]):
+            return rng.choice(wordings.AFTER).format(text=text_of(rows[k])), written_in(rows[k + 1])
     return None
 
 
 def _begins(document: Document, rng: random.Random) -> Made:
     rows = document.rows()
-    texts = [written_in(row) for row in rows]
-    compared = [plain(written.text) for written in texts]
+    compared = [plain(text_of(row)) for row in rows]
     choices = list(range(len(rows)))
     rng.shuffle(choices)
     for k in choices[:12]:
-        words = texts[k].text.split()
+        words = text_of(rows[k]).split()
         start = " ".join(words[: rng.randint(1, max(1, len(words) - 1))])
         only = sum(other.startswith(plain(start)) for other in compared) == 1
         if (
@@ -102,8 +102,9 @@ def _begins(document: Document, rng: random.Random) -> Made:
             and len(compared[k]) <= LONGEST
             and '"' not in start
             and _alone(rows, rows[k : k + 1])
+            and are_sure(document, rows[k])
         ):
-            return rng.choice(wordings.BEGINS).format(text=start), texts[k]
+            return rng.choice(wordings.BEGINS).format(text=start), written_in(rows[k])
     return None
 
 
@@ -135,13 +136,21 @@ def _unique_lines(document: Document) -> list[Line]:
     return [
         line
         for line, text in zip(document.lines, compared, strict=True)
-        if _SHORTEST <= len(text) <= LONGEST and '"' not in text and sum(text in other for other in compared) == 1
+        if _SHORTEST <= len(text) <= LONGEST
+        and '"' not in text
+        and sum(text in other for other in compared) == 1
+        and is_sure(document, line)
     ]
 
 
+def _is_findable(document: Document, name: str, written: Written) -> bool:
+    """Whether it is certain that this is the field, and where it stands."""
+    return is_certain(document, name, written) and is_located(document, written)
+
+
 def _where(document: Document, rng: random.Random) -> Made:
-    names = [n for n in ("total", "date", "company", "number", "phone", "tax", "subtotal") if is_clear(document, n)]
-    names = [n for n in names if document.fields[n].boxes]
+    names = [n for n in ("total", "date", "company", "number", "phone", "tax", "subtotal") if n in document.fields]
+    names = [n for n in names if _is_findable(document, n, document.fields[n])]
     if names and rng.random() < 0.5:
         name = rng.choice(names)
         text = rng.choice(wordings.WHERE_FIELD).format(name=_FIELD_NAMES.get(name, name))
@@ -150,7 +159,7 @@ def _where(document: Document, rng: random.Random) -> Made:
     if not lines:
         return None
     line = rng.choice(lines)
-    return rng.choice(wordings.WHERE).format(text=line.text), _whole(document, (line.box,))
+    return rng.choice(wordings.WHERE).format(text=line.text), _whole(document, (written_in((line,)).box,))
 
 
 def _is_apart(document: Document, line: Line) -> bool:
@@ -162,13 +171,15 @@ def _is_apart(document: Document, line: Line) -> bool:
 
 def _at(document: Document, rng: random.Random) -> Made:
     lines = [line for line in document.lines if len(line.text) <= LONGEST and len(line.glyphs) > 1]
+    lines = [line for line in lines if is_sure(document, line)]
     if not lines:
         return None
     line = rng.choice(lines)
     if not _is_apart(document, line):
         return None
-    box = box_text(fractions(document, (line.box,))[0])
-    return rng.choice(wordings.AT).format(box=box), written_in((line,))
+    written = written_in((line,))
+    box = box_text(fractions(document, (written.box,))[0])
+    return rng.choice(wordings.AT).format(box=box), written
 
 
 MAKERS: dict[str, Callable[[Document, random.Random], Made]] = {

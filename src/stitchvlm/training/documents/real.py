@@ -19,6 +19,9 @@ from .document import CHARACTERS, Document, Line, Written, around
 _CAPITALS = 0.72
 """Height of capitals in heights of a line's box, which holds descenders and some air."""
 
+_NO_TOTALS = ("sub", "qty", "excl", "chang", "accept", "item", "cash", "gross")
+"""Words of rows that hold a part of the total, or what was paid."""
+
 
 @dataclass(frozen=True)
 class RealReceipt:
@@ -42,31 +45,45 @@ def read_receipts(folder: str | Path, split: str = "train", places: str | Path |
     That file maps a receipt's id to its document's lines: from where to where each character reaches, or null.
 
     Raises:
-        ValueError: with one sentence, if a file is missing or something in it is not of the form above.
+        ValueError: with one sentence, if a file is missing, something in it is not of the form above, or places do not fit.
     """
     source = Path(folder) / f"{split}.jsonl"
     if not source.is_file():
         raise ValueError(f"{source} is missing: a folder of receipts has a file of JSON lines for every split")
-    known = {} if places is None else json.loads(Path(places).read_text(encoding="utf-8"))
+    known = {} if places is None else _read_places(Path(places))
     receipts = []
     for number, text in enumerate(source.read_text(encoding="utf-8").splitlines(), start=1):
         if not text.strip():
             continue
         try:
             data = json.loads(text)
-            document = _document(data, known.get(str(data["id"])))
-            receipt = RealReceipt(str(data["id"]), Path(folder) / data["image"], document)
+            receipt = RealReceipt(str(data["id"]), Path(folder) / data["image"], _document(data))
         except (LookupError, TypeError, ValueError) as error:
             raise ValueError(f"line {number} of {source} does not describe a receipt: {error!r}") from error
         if not receipt.path.is_file():
             raise ValueError(f"{receipt.path} is missing, which line {number} of {source} names")
+        if receipt.id in known:
+            try:
+                receipt = replace(receipt, document=_document(data, known[receipt.id]))
+            except (LookupError, TypeError, ValueError) as error:
+                raise ValueError(f"{places} does not fit receipt {receipt.id} of {source}: delete it") from error
         receipts.append(receipt)
     if not receipts:
         raise ValueError(f"{source} holds no receipt")
     return receipts
 
 
-def _document(data: dict[str, Any], places: list[list[list[float]] | None] | None) -> Document:
+def _read_places(path: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as places of characters: {error}") from error
+    if not isinstance(known, dict):
+        raise ValueError(f"{path} holds no places of characters")
+    return known
+
+
+def _document(data: dict[str, Any], places: list[list[list[float]] | None] | None = None) -> Document:
     width, height = (int(length) for length in data["size"])
     if min(width, height) < 1:
         raise ValueError(f"a picture cannot be {width} x {height} pixels large")
@@ -83,6 +100,8 @@ def _line(text: str, fractions: list[float], width: int, height: int) -> Line:
     x0, y0, x1, y1 = fractions[0] * width, fractions[1] * height, fractions[2] * width, fractions[3] * height
     if not (x0 <= x1 and y0 <= y1):
         raise ValueError(f"the box of {text!r} ends before it begins")
+    if min(fractions) < 0 or max(fractions) > 1:
+        raise ValueError(f"the box of {text!r} reaches beyond the picture")
     text = " ".join("".join(char if char in CHARACTERS else " " for char in text).split())
     pitch = (x1 - x0) / max(1, len(text))
     middle, high = round((y0 + y1) / 2, 2), round(_CAPITALS * (y1 - y0), 2)
@@ -151,8 +170,14 @@ def _find(field: str, answer: str, lines: tuple[Line, ...]) -> Written:
         return Written(answer, ())
     if field != "total":
         return Written(answer, places[0][1])
-    named = [place for place in places if _is_total(lines, place[0])]
-    return Written(answer, (named or places)[-1][1])
+    rows = {line.row: "" for line in lines}
+    for line in lines:
+        rows[line.row] += f" {line.text.casefold()}"
+    for is_it in (_names_total, _names_sum, _names_nothing):
+        named = [boxes for k, boxes in places if is_it(rows[lines[k].row])]
+        if named:
+            return Written(answer, named[-1])
+    return Written(answer, ())
 
 
 def _fits(wanted: str, word: str) -> bool:
@@ -161,12 +186,22 @@ def _fits(wanted: str, word: str) -> bool:
     return wanted == word or wanted.strip(signs) == word.strip(signs) != ""
 
 
-def _is_total(lines: tuple[Line, ...], k: int) -> bool:
-    """Whether the line's row speaks of a total that is no subtotal."""
-    row = " ".join(line.text for line in lines if line.row == lines[k].row).casefold()
-    return any(word in row for word in ("total", "due", "payable")) and not any(
-        word in row for word in ("sub", "qty", "excl")
+def _names_total(row: str) -> bool:
+    """Whether a row speaks of a total, not of a part of it or of what was paid."""
+    return any(word in row for word in ("total", "due", "payable")) and not any(word in row for word in _NO_TOTALS)
+
+
+def _names_sum(row: str) -> bool:
+    """Whether a row speaks of what is to be paid in another way, such as after rounding."""
+    return any(word in row for word in ("round", "net", "amount", "amt")) and not any(
+        word in row for word in _NO_TOTALS
     )
+
+
+def _names_nothing(row: str) -> bool:
+    """Whether a row has nothing but one amount; on skewed scans what it is may stand in the row above."""
+    amounts = sum(any(char.isdigit() for char in word) for word in row.split())
+    return amounts == 1 and not any(char.isalpha() for char in row.replace("rm", ""))
 
 
 def _word_boxes(line: Line) -> tuple[Box, ...]:

@@ -1,17 +1,11 @@
-"""Which fields can be asked for, and in which wordings: none that could mean another text, or that nobody would use."""
+"""In which wordings a document is asked about: none that nobody would use for it."""
 
 import re
 from collections.abc import Callable
 
 from .document import Document
 
-_MISTAKEN = {"date": ("due date",), "phone": ("other phone",), "discount": ("item discount",)}
 _OFFICE = ("invoice", "form", "ticket", "prices")
-
-
-def is_clear(document: Document, name: str) -> bool:
-    """Whether the field is there, and none that could be taken for it."""
-    return name in document.fields and not any(other in document.fields for other in _MISTAKEN.get(name, ()))
 
 
 def _below_another(document: Document) -> bool:
