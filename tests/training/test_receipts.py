@@ -2,6 +2,7 @@
 
 import json
 import random
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,10 @@ from stitchvlm.families import load_vlm
 from stitchvlm.families.fingerprint import fingerprint
 from stitchvlm.sampling import Sampling
 from stitchvlm.training import pipeline, train, worlds
+from stitchvlm.training.cache import render_set
+from stitchvlm.training.checkpoint import save_state
 from stitchvlm.training.documents import Document
+from stitchvlm.training.documents.questions import Question
 from stitchvlm.training.grid import Tiles
 from stitchvlm.training.kinds import KINDS
 from stitchvlm.training.language import FeatureBank, LanguageTrainer, Lesson
@@ -141,6 +145,7 @@ def test_a_run_in_miniature(tmp_path, monkeypatch, fonts, real_folder, speaker, 
     assert train("tiny", out, fonts=fonts, workers=1, device="cpu", receipts=real_folder)
     printed = capsys.readouterr().out
     assert '"check": "windows", "on": "crops-check"' in printed and '"lines": 6, "receipts": 3' in printed
+    assert "the tower reads too little to place characters" in printed and not (out / "data/places.json").exists()
     vlm = Stitch.from_pretrained(small=str(out / "pair/small"), large=str(out / "pair/large"), device="cpu")
     answer = vlm("What is the total?", image=Image.new("L", (400, 800), 255), sampling=Sampling(4))
     assert isinstance(answer.text, str) and answer.trace.n_visual == 9 * 256
@@ -188,6 +193,11 @@ def check_the_bank(made: Pipeline) -> None:
     exercise = trainer.exercise(0, 0.5)
     assert len(exercise.rows) == 1 and all(question.boxes for question in exercise.asked[0])
     assert exercise.grounding() is not None
+    nothing = LanguageTrainer(
+        made.model, made.packer, made.sets, Lesson(("crops",), document_shares={"largest": 1.0}), ""
+    )
+    with pytest.raises(ValueError, match="none of the pictures of crops allows the lesson's kinds of questions"):
+        nothing.exercise(0, 0.5)
 
 
 def test_real_receipts_are_drawn_with_the_places_that_are_known(tmp_path, real_folder, speaker, monkeypatch):
@@ -224,6 +234,62 @@ def test_receipts_are_placed_as_whole_ones_are_shown(tmp_path, real_folder, spea
     made = Pipeline("small", recipe, tmp_path / "data", tmp_path / "small", 7, CPU, workers=1)
     (tmp_path / "data").mkdir(exist_ok=True)
     assert made._ready(recipe.stages["small"][1], Deadline(None)) and cuts == [TILES]
+
+
+def test_pictures_that_allow_no_question_are_passed_over(tmp_path, speaker, monkeypatch, fonts):
+    monkeypatch.setattr(pipeline, "train_tokenizer", lambda *_: speaker)
+    recipe = with_receipts(tiny_receipts(), None)
+    crops = recipe.pictures["crops"]
+    render_set(tmp_path / "data", "crops", 2, 1, crops.style, ("",), 1, cut=crops.cut, labels=SPELLED_LABELS)
+    made = Pipeline("small", recipe, tmp_path / "data", tmp_path / "small", 7, CPU, workers=1)
+    ask, silent = made.sets["crops"].world.ask, [True, True]
+    patient = replace(made.sets["crops"].world, ask=lambda *given: [] if silent and silent.pop() else ask(*given))
+    made.sets["crops"].world = patient
+    lesson = Lesson(("crops",), pictures=1, questions=2, document_shares={"at": 1.0})
+    found = LanguageTrainer(made.model, made.packer, made.sets, lesson, "seed").exercise(0, 0.5)
+    assert not silent and len(found.asked) == 1 and found.asked[0]
+
+
+def test_a_changed_recipe_does_not_go_on_with_old_pictures(tmp_path):
+    style = Papers(("slip",), (270, 280))
+
+    def draw(style, cut, labels=SPELLED_LABELS):
+        return render_set(tmp_path, "crops", 1, 1, style, ("",), 1, cut=cut, labels=labels)
+
+    assert draw(style, TILES) and draw(style, TILES)
+    for other in (
+        (style, ONE_TILE),
+        (replace(style, grey=True), TILES),
+        (style, TILES, replace(SPELLED_LABELS, heads={})),
+    ):
+        with pytest.raises(
+            ValueError, match="crops-000000.json was drawn by another recipe: delete the set's files, or"
+        ):
+            draw(*other)
+    here, there = Receipts("here", places="a"), Receipts("there", places="b")
+    assert worlds.described(here) == worlds.described(there) != worlds.described(replace(here, places=None))
+
+
+def test_a_changed_tokenizer_does_not_go_on_with_old_weights(tmp_path, speaker, tokenizer, monkeypatch):
+    recipe, state = tiny_receipts(), {"module": {}, "optimizers": [], "step": 1, "seconds": 1.0}
+    save_state(tmp_path / "small/windows.pt", state)
+    for words, refused in ((speaker, False), (speaker, False), (tokenizer, True)):
+        monkeypatch.setattr(pipeline, "train_tokenizer", lambda *_, words=words: words)
+        made = Pipeline("small", recipe, tmp_path / "data", tmp_path / "small", 7, CPU)
+        with (
+            pytest.raises(ValueError, match="has another tokenizer: the wordings have changed")
+            if refused
+            else nullcontext()
+        ):
+            made._check_tokenizer()
+
+
+def test_what_takes_the_whole_document_is_not_asked_when_most_of_it_is_missing():
+    box = ((0.1, 0.1, 0.2, 0.2),)
+    asked = [Question(kind, "?", "A", box) for kind in ("largest", "value", "count", "first", "at", "last", "total")]
+    document = Document("bars", 100, 100)
+    together, spots = worlds.DOCUMENTS.together(asked, document)
+    assert [question.kind for question in together] == ["value", "at", "total"] and len(spots) == 3
 
 
 def test_training_goes_on_without_real_receipts(tmp_path, monkeypatch, fonts, capsys):

@@ -18,7 +18,7 @@ from stitchvlm.training.fonts import find_fonts
 from stitchvlm.training.generator import draw_scene
 from stitchvlm.training.grid import TILES
 from stitchvlm.training.language import FeatureBank
-from stitchvlm.training.loop import Deadline
+from stitchvlm.training.loop import Budget, Deadline, run_stage
 from stitchvlm.training.pipeline import Pipeline
 from stitchvlm.training.recipe import adapt
 from stitchvlm.training.recipes import RECIPES
@@ -178,6 +178,22 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_old_state(tmp_path, monkeypat
     with pytest.raises(DataError, match="no space left to write .*find.pt: free some"):
         save_state(path, state | {"step": 2})
     assert load_state(path)["step"] == 1 and [p.name for p in tmp_path.iterdir()] == ["find.pt"]
+
+
+def test_a_loss_that_is_no_number_spoils_nothing(tmp_path, log):
+    module = torch.nn.Linear(1, 1)
+
+    def loss_at(step, progress):
+        return module.weight.sum() * (1.0 if step < 2 else torch.nan), {}
+
+    path = tmp_path / "stage.pt"
+    assert run_stage("stage", module, loss_at, Budget(2, save_every_seconds=0.0), path, log, NEVER)
+    before = load_state(path)["module"]["weight"].clone()
+    with pytest.raises(
+        DataError, match="the loss at step 2 is nan: what was learned until the last checkpoint is safe"
+    ):
+        run_stage("stage", module, loss_at, Budget(9, save_every_seconds=0.0), path, log, NEVER)
+    assert torch.equal(load_state(path)["module"]["weight"], before) and torch.equal(module.weight.data, before)
 
 
 def test_wrong_requests_are_one_sentence_each(out, no_fonts, monkeypatch):

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
@@ -20,7 +20,7 @@ from .checkpoint import Log, write_atomically
 from .grid import TILES, Cut
 from .labels import SCENE_LABELS, Labels
 from .loop import Deadline
-from .worlds import SCENES, Shown, World, draw, world_of
+from .worlds import SCENES, Shown, World, described, draw, world_of
 
 SHARD_PICTURES = 250
 
@@ -58,7 +58,21 @@ def render_shard(
         write_atomically(done.with_suffix(f".{part}.npy"), partial(_save_array, flat))
     if aside:
         write_atomically(done.with_suffix(".jsonl"), lambda path: path.write_bytes(b"".join(aside)))
-    write_atomically(done, lambda path: path.write_text(json.dumps({"style": asdict(style), "scenes": entries})))
+    index = {"made": made_as(style, cut, labels), "scenes": entries}
+    write_atomically(done, lambda path: path.write_text(json.dumps(index)))
+
+
+def made_as(style: Shown, cut: Cut, labels: Labels) -> dict[str, Any]:
+    """What decides how a set's pictures and labels look, but for fonts and seed, as it is read again from JSON."""
+    told = {"style": described(style), "cut": repr(cut), "heads": labels.heads}
+    return json.loads(json.dumps(told))
+
+
+def _check_shard(done: Path, expected: dict[str, Any]) -> None:
+    """Raises: ValueError: if the shard was drawn in another way."""
+    made = json.loads(done.read_text()).get("made", {})
+    if any(made[key] != value for key, value in expected.items() if key in made):
+        raise ValueError(f"{done} was drawn by another recipe: delete the set's files, or choose another folder")
 
 
 def _index_of(folder: Path, name: str, first: int) -> Path:
@@ -86,12 +100,18 @@ def render_set(
     cut: Cut = TILES,
     labels: Labels = SCENE_LABELS,
 ) -> bool:
-    """Draw a set of at least `pictures` pictures, keeping shards already on disk; False when the deadline came first."""
+    """Draw a set of at least `pictures` pictures, keeping shards already on disk; False when the deadline came first.
+
+    Raises:
+        ValueError: if these were drawn in another way.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     size = min(SHARD_PICTURES, pictures)
     job = _Job(folder, name, seed, style, fonts, cut, labels, size)
     starts = range(0, pictures, size)
     missing = [first for first in starts if not _index_of(folder, name, first).exists()]
+    for first in sorted(set(starts) - set(missing)):
+        _check_shard(_index_of(folder, name, first), made_as(style, cut, labels))
     with _mapper(min(workers, len(missing))) as each:
         for k in range(0, len(missing), workers):
             if deadline is not None and deadline.passed():

@@ -20,6 +20,7 @@ from .regions import asked_tokens, keep_around, token_boxes
 from .words import SYSTEM_PROMPTS, THIRDS
 from .worlds import FACTS, LINES, SCENES, Asked, Truth
 
+_ATTEMPTS = 50
 MOST_LOST = 0.4
 """In half of the pictures whose tokens are dropped, those of the asked text go with a probability of up to this."""
 
@@ -207,8 +208,20 @@ class LanguageTrainer:
         return self._packer.pack(asked, kept, where.tokens, system, (where.rows, where.columns)), truth, asked, kept
 
     def exercise(self, step: int, progress: float) -> Exercise:
-        """What this step learns from."""
-        rng = random.Random(f"{self._seed}-{step}")
+        """What this step learns from: other pictures than the first chosen ones where these allow no question.
+
+        Raises:
+            ValueError: if no pictures are found that allow one.
+        """
+        for attempt in range(_ATTEMPTS):
+            found = self._exercise(random.Random(f"{self._seed}-{step}" + f"-{attempt}" * (attempt > 0)), progress)
+            if any(found.asked):
+                return found
+        raise ValueError(
+            f"none of the pictures of {', '.join(self.lesson.sets)} allows the lesson's kinds of questions"
+        )
+
+    def _exercise(self, rng: random.Random, progress: float) -> Exercise:
         chosen = self._choose(rng, progress)
         first, index = chosen[0]
         total = first.where[index].tokens

@@ -10,6 +10,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from stitchvlm.errors import DataError
+
 from .checkpoint import Log, load_state, save_state
 from .optim import build_optimizers, rate_at
 
@@ -81,6 +83,8 @@ def _take_step(
             group["lr"] = rate * group.get("scale", 1.0)
         optimizer.zero_grad(set_to_none=True)
     loss, figures = loss_at(step, progress)
+    if not math.isfinite(loss.item()):
+        raise DataError(f"the loss at step {step} is {loss.item()}: what was learned until the last checkpoint is safe")
     loss.backward()
     nn.utils.clip_grad_norm_(module.parameters(), 1.0)
     for optimizer in optimizers:

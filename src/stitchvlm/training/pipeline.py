@@ -1,5 +1,6 @@
 """Runs the stages of one model in order, each resumable, and saves the finished model in transformers' own format."""
 
+import hashlib
 import random
 from collections import defaultdict
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from .align import align_words
 from .architecture import EMBEDDING_SCALE, grow_language_model
 from .attention import use_plain_attention
 from .cache import PictureSet, render_set
-from .checkpoint import Log, load_state
+from .checkpoint import Log, load_state, write_atomically
 from .documents.real import RealReceipt, read_receipts
 from .kinds import KINDS
 from .language import LanguageTrainer, Lesson
@@ -27,6 +28,8 @@ from .tokenizer import special_tokens, train_tokenizer
 from .tower import DenseReader, ViewBatch, Views, dense_loss, normalise, vary_light
 from .worlds import Receipts, world_of
 
+FEWEST_PLACED = 0.1
+"""Share of lines below which places are not kept."""
 CHECK_EVERY, CHECK_BATCHES, TOWER_BATCHES = 200, 8, 3
 _LANGUAGE = ("model.language_model.", "lm_head.")
 
@@ -122,11 +125,26 @@ class Pipeline:
 
         A checkpoint holds all that the stages before it have made of the model, so these are not looked at again.
         """
+        self._check_tokenizer()
         stages = self.recipe.stages[self.which]
         first = max(
             (k for k, stage in enumerate(stages) if self._checkpoint(stage).exists() or stage.name == begin), default=0
         )
         return all(self._ready(stage, deadline) and self._run(stage, deadline) for stage in stages[first:])
+
+    def _check_tokenizer(self) -> None:
+        """Remember by which tokenizer the state is, or compare it.
+
+        Raises:
+            ValueError: if the state was made with another one, whose numbers mean other tokens.
+        """
+        path = self.folder / "tokenizer.sha256"
+        digest = hashlib.sha256(self.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+        if self.has_state() and path.exists() and path.read_text() != digest:
+            raise ValueError(
+                f"the training state in {self.folder} has another tokenizer: the wordings have changed, choose another folder"
+            )
+        write_atomically(path, lambda partial: partial.write_text(digest))
 
     def _ready(self, stage: Stage, deadline: Deadline) -> bool:
         """Draw what the stage shows of real receipts; False when the deadline came first."""
@@ -150,6 +168,9 @@ class Pipeline:
         cut = next(pictures.cut for pictures in shown if pictures.style.sides is None)
         placed, lines = place_receipts(self._reader, receipts, cut, places)
         self.log(placed=placed, lines=lines, receipts=len(receipts))
+        if placed < FEWEST_PLACED * lines:  # a tower that cannot read yet, as one without its dense heads
+            places.unlink()
+            self.log(warning="the tower reads too little to place characters: real receipts are shown without labels")
 
     def _checkpoint(self, stage: Stage) -> Path:
         return self.folder / f"{stage.name}.pt"

@@ -5,7 +5,7 @@ What a set shows is said by its style: a `generator.Style` for scenes, `Papers` 
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -27,6 +27,8 @@ from .scene import Box, Scene
 LINES = frozenset({"after", "begins", "first", "last", "at"})
 FACTS = frozenset(document_questions.KINDS) - LINES - {"where", "price"}
 """Kinds of questions about documents that the log sums up: what a line says, and other facts. Scenes have prices as well."""
+WHOLE = frozenset({"largest", "smallest", "count", "figures", "first", "last"})
+"""Kinds of questions that can be answered only by who sees all of the document."""
 HELD_OUT = 40
 """Real receipts that are kept from training, to see on the way how it does on them."""
 _TOGETHER = 3
@@ -84,7 +86,7 @@ def _about_one_thing(asked: list[questions.Question], scene: Scene) -> tuple[lis
 
 def _about_known_places(asked: list[Asked], document: Document) -> tuple[list[Asked], list[Spot]]:
     """The first few whose place is known. Around it lie the lines that tell what it is."""
-    found = [question for question in asked if question.boxes][:_TOGETHER]
+    found = [question for question in asked if question.boxes and question.kind not in WHOLE][:_TOGETHER]
     w, h = document.width, document.height
     spots = []
     for x0, y0, x1, y1 in (box for question in found for box in question.boxes):
@@ -129,6 +131,15 @@ class Receipts:
 Shown = Style | Papers | Receipts
 Drawn = tuple[Image.Image, Any, np.ndarray | None]
 """A picture, what it holds, and of a scene which thing owns each pixel."""
+
+
+def described(shown: Shown) -> dict[str, Any]:
+    """What a style says, wherever on this machine its files lie."""
+    told = {"shown": type(shown).__name__, **asdict(shown)}
+    if isinstance(shown, Receipts):
+        del told["folder"]
+        told["places"] = shown.places is not None
+    return told
 
 
 def world_of(shown: Shown) -> World:
