@@ -121,6 +121,10 @@ class Stitch:
             )
         if speculate < 0:
             raise ValueError(f"speculate must be a number of tokens, or 0 for none, not {speculate}")
+        if speculate and not reducer.asks_large:
+            raise ValueError(
+                f"speculate lets the small model guess for the large one, which {reducer.name} never asks: leave it out"
+            )
         schedule = reducer.scheduler(parse_keep(keep), layer)
         dtype, sampling = parse_dtype(dtype), sampling or Sampling()
         if device_map is None:

@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stitchvlm.exits import CalibratedExit, SmallEarlyExit
+from stitchvlm.plural import counted
 from stitchvlm.records import Answer
 
 _STAGES = {name: name for name in ("load", "prepare", "encode")} | {"own_map": "own map"}
@@ -45,9 +46,10 @@ def answer_account(answer: Answer, policy: SmallEarlyExit) -> Group:
     if answer.trace.small_answer is not None:
         note = "" if answer.trace.draft_complete else "  (cut short by --guide-tokens: it can only guide)"
         account.add_row("draft", printable(answer.trace.small_answer + note))
-    if answer.trace.n_proposed:
+    if answer.trace.n_proposed or answer.trace.n_accepted:
+        draft = f", {answer.trace.n_proposed} in the draft" if answer.trace.n_proposed else ""
         account.add_row(
-            "reused", f"{answer.trace.n_accepted} tokens guessed right, {answer.trace.n_proposed} in the draft"
+            "reused" if draft else "guesses", counted(answer.trace.n_accepted, "token") + " guessed right" + draft
         )
     if scores := _scores(answer):
         account.add_row("scores", scores)

@@ -197,10 +197,17 @@ class Family(ABC):
 
     Attributes:
         shows_vision: whether :meth:`encode_and_show` can tell what the vision encoder attends to.
+        cuts_pictures: False where a picture is one tile whatever ``max_tiles`` is.
     """
 
     name: ClassVar[str]
     shows_vision: ClassVar[bool] = False
+    cuts_pictures: ClassVar[bool] = True
+
+    @property
+    def crops(self) -> bool:
+        """Whether a part of a picture may be encoded as if it had been cut out, for which :meth:`encoded_around` is there."""
+        return type(self).encoded_around is not Family.encoded_around
 
     @abstractmethod
     def matches(self, config: dict[str, Any]) -> bool:
