@@ -110,10 +110,34 @@ def test_the_large_model_alone_needs_no_small_one(pair):
     alone = Stitch.from_pretrained(large=pair[1], method="large-alone", device="cpu", sampling=SHORT)
     answer = alone("what?", image=picture(64, 48))
     assert answer.trace.n_kept == 20 and answer.text == stitch(pair, method=None)("what?", image=picture(64, 48)).text
-    with pytest.raises(ValueError, match="give both"):
-        Stitch.from_pretrained(large=pair[1], method="guided", device="cpu")
-    with pytest.raises(ValueError, match="give both"):
-        Stitch.from_pretrained(large=pair[1], method="random", exit=0.5, device="cpu")
+
+
+def test_a_missing_model_is_named_with_what_to_add(pair):
+    small, large = pair
+    for given, said in (
+        (
+            {"large": large},
+            f"--large {large} needs a small model beside it: add --small MODEL .stitch models lists pairs.",
+        ),
+        ({"large": large}, "or ask the large one alone with --method large-alone$"),
+        ({"large": large, "method": "random", "exit": 0.5}, "or let no answer exit with --exit never$"),
+        ({"large": large, "method": None, "speculate": 2}, "or ask without it with --speculate 0$"),
+        ({"small": small}, f"--small {small} needs a large model beside it: add --large MODEL"),
+        ({"small": small}, "or use the small one alone with --method small-alone$"),
+        ({"large": "embedded:qwen2-vl"}, "add --small embedded:small, which goes with it, or"),
+        ({"large": "OpenGVLab/InternVL2-26B"}, "add --small OpenGVLab/InternVL2-2B, which goes with it, or"),
+        ({"small": "embedded:small"}, "add --large embedded:large, which goes with it, or"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            Stitch.from_pretrained(**given, device="cpu")
+
+
+def test_the_small_model_alone_guides_another_engine(pair, monkeypatch):
+    loaded = []
+    monkeypatch.setattr("stitchvlm.stitch.load_vlm", lambda s, *rest: (loaded.append(s), load_vlm(s, *rest))[1])
+    alone = Stitch.from_pretrained(pair[0], method="small-alone", device="cpu", sampling=SHORT)
+    scores = alone.guide(picture(64, 48), "what?").drafts[0].guide.scores
+    assert loaded == [pair[0]] and scores.shape == (20,)
 
 
 def test_a_downsampled_picture_is_counted_against_the_whole_one(pair):

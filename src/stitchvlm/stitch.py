@@ -110,7 +110,7 @@ class Stitch:
         if exit is None:
             exit = default_exit(embedded=small is None and large is None)
         policy = exit if isinstance(exit, ExitPolicy) else parse_exit(exit)
-        small, large = fill_pair(small, large, reducer, policy)
+        small, large = fill_pair(small, large, reducer, policy, "--speculate 0" if speculate else "")
         if max_tiles is not None and max_tiles < 1:
             raise ValueError(f"max_tiles must be at least 1, not {max_tiles}")
         if guide_tokens is not None and guide_tokens < 1:
