@@ -363,3 +363,19 @@ def test_a_wrong_large_checkpoint_is_found_although_it_is_lazy(pair, tmp_path):
 def test_an_overlong_prompt_is_refused_before_it_is_computed(pair):
     with pytest.raises(ValueError, match="more than the 2048"):
         stitch(pair, exit="never")("what? " * 500, image=picture(64, 48))
+
+
+def test_answers_and_passes_are_printed_in_a_line(pair):
+    """Neither tensors nor models; the pass of a batch with a question without a picture, too."""
+    vlm = stitch(pair, exit="never", keep=0.3, layer=2)
+    answer = vlm("what?", image=picture(64, 48))
+    assert str(answer) == f"{answer}" == answer.text
+    assert repr(answer) == f"Answer({answer.text!r}, by the large model, 6 of 20 visual tokens kept)"
+    early = stitch(pair, exit="always")("what?", image=picture(64, 48))
+    assert repr(early) == f"Answer({early.text!r}, by the small model)"
+    seen = vlm.guide(picture(64, 48), "what?")
+    assert str(seen) == repr(seen) == f"GuidePass({seen.drafts[0].text!r} from 20 visual tokens)"
+    steps = len(seen.drafts[0].tokens) - 1
+    assert repr(answer.guide) == f"GuideMap(20 visual tokens, {steps} decoded tokens)"
+    for part in (*seen.drafts, answer.trace, vlm.guide(None, "what?")):
+        assert "tensor" not in repr(part) and len(repr(part)) < 1200 and "\n" not in repr(part)
