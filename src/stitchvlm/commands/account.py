@@ -69,7 +69,7 @@ def _tokens(answer: Answer) -> str:
     trace = answer.trace
     if answer.answered_by == "small":
         return f"none of {trace.n_visual} went through the large model: the small one's answer stands"
-    share = f"{trace.average_retention:.1%} of the work averaged over {len(trace.kept_per_layer)} layers"
+    share = f"{trace.average_retention:.1%} of the work averaged over {counted(len(trace.kept_per_layer), 'layer')}"
     return f"{trace.n_kept} of {trace.n_visual} kept to the end, {share}"
 
 
@@ -79,7 +79,7 @@ def _spared(answer: Answer) -> str:
     if trace.n_tiles_encoded < trace.n_tiles:
         return f"{trace.n_tiles_encoded} of {trace.n_tiles} tiles"
     if trace.encoded is not None and len(trace.encoded) < trace.n_visual:
-        return f"what {len(trace.encoded)} of {trace.n_visual} visual tokens show"
+        return f"what {len(trace.encoded)} of {counted(trace.n_visual, 'visual token')} show"
     return ""
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stitchvlm.commands import options
+from stitchvlm.plural import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -92,7 +93,9 @@ def _show(result: "BenchResult", asked: "Question") -> None:
     for machine in dict.fromkeys(result.machines.values()):
         models = " and ".join(model for model, other in result.machines.items() if other == machine)
         console.print(f"{models} on {_best(machine)}")
-    console.print(f"measured: median of {result.rounds} rounds after a warm-up; bytes: the least that must be moved")
+    console.print(
+        f"measured: median of {counted(result.rounds, 'round')} after a warm-up; bytes: the least that must be moved"
+    )
     console.print(result.limit)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stitchvlm.commands import options
+from stitchvlm.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,7 +150,7 @@ def evaluate(
         from stitchvlm.commands.tables import kinds_table, print_table
 
         reduced = name not in (SMALL_ALONE, LARGE_ALONE)
-        print_table(kinds_table(groups, f"{task}, {method}: {len(answered)} questions", reduced))
+        print_table(kinds_table(groups, f"{task}, {method}: {counted(len(answered), 'question')}", reduced))
 
 
 def run_with_bar(study: "Study", samples: "Sequence[Sample]", files: "dict[str, ResultFile]", strict: bool) -> None:

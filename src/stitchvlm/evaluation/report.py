@@ -12,6 +12,7 @@ from stitchvlm.evaluation.plots import draw_figures, render, save_figures
 from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE
 from stitchvlm.evaluation.tables import StudyTable, slug
 from stitchvlm.files import replace_file
+from stitchvlm.plural import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,7 +72,13 @@ def render_page(studies: Sequence[StudyTable], drawn: "Sequence[dict[str, Figure
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": _percent, "points": _points, "interval": _interval, "short": _short}
+    environment.filters |= {
+        "percent": _percent,
+        "points": _points,
+        "interval": _interval,
+        "short": _short,
+        "counted": counted,
+    }
     environment.filters["at_shares"] = at_shares
     parts = [
         {

@@ -14,6 +14,7 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 from stitchvlm.attention import Tap
 from stitchvlm.layout import VisualLayout
 from stitchvlm.methods.base import VisionEvidence
+from stitchvlm.plural import counted
 from stitchvlm.records import Question
 from stitchvlm.reduction import TokenStream
 from stitchvlm.schedule import Shrink
@@ -367,7 +368,9 @@ def assemble_prompt(
     present = present or [torch.arange(layout.n_visual) for layout in inputs.layouts]
     n_expected = sum(map(len, present))
     if visual.shape[0] != n_expected:
-        raise ValueError(f"{vlm.source} made {visual.shape[0]} visual tokens where its config promises {n_expected}")
+        raise ValueError(
+            f"{vlm.source} made {counted(visual.shape[0], 'visual token')} where its config promises {n_expected}"
+        )
     device, embedding = vlm.device, vlm.model.get_input_embeddings()
     token_ids = pad_left(inputs.token_ids, value=vlm.pad_id).to(device)
     rows = [_places(layout, there) for layout, there in zip(inputs.layouts, present, strict=True)]

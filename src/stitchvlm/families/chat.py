@@ -8,6 +8,7 @@ from torch import Tensor
 from transformers import AutoTokenizer
 
 from stitchvlm.families.checkpoint import read_json
+from stitchvlm.plural import counted
 from stitchvlm.records import Question
 from stitchvlm.shapes import Int
 
@@ -40,7 +41,7 @@ def chat_pieces(tokenizer: Any, question: Question, placeholder: str, reserved: 
     pieces = text.split(placeholder)
     if len(pieces) != len(question.images) + 1:
         raise ValueError(
-            f"the chat has {len(pieces) - 1} picture places but {len(question.images)} pictures were given"
+            f"the chat has {counted(len(pieces) - 1, 'picture place')} for {counted(len(question.images), 'picture')}"
         )
     return pieces
 
