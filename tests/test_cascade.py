@@ -263,6 +263,8 @@ def test_absent_devices_are_refused(pair):
 def test_questions_that_cannot_be_asked_are_refused(pair):
     with pytest.raises(ValueError, match="question is empty"):
         make_question("  ", picture(64, 48))
+    with pytest.raises(ValueError, match="list of pictures is empty: put a picture in it, or leave image out"):
+        stitch(pair, exit="never")("what?", image=[])
     with pytest.raises(ValueError, match="stands for a picture"):
         stitch(pair, exit="never")("what is <IMG_CONTEXT>?", image=picture(64, 48))
     with pytest.raises(ValueError, match="not both"):

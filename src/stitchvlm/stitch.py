@@ -173,7 +173,7 @@ class Stitch:
 
         Args:
             question: the text; use ``messages`` instead for a whole chat.
-            image: a path, PIL image or array, or a list of them.
+            image: a path, PIL image or array, or a list of them; None asks without a picture.
             system: a system message in place of the checkpoint's own.
             messages: a chat in transformers' form, pictures as ``{"type": "image", "image": …}``.
 
