@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from stitchvlm.evaluation.summary import Summary
+from stitchvlm.evaluation.summary import Summary, asked_about
 from stitchvlm.evaluation.tables import StudyTable
 from stitchvlm.plural import counted
 
@@ -69,11 +69,9 @@ def kinds_table(groups: Mapping[str, Summary], title: str, reduced: bool) -> Tab
 
 def rows_table(study: StudyTable) -> Table:
     """Ways of answering down, their figures over all questions across, narrow enough for 80 columns."""
-    n = study.rows[0].all["n"]
+    asked = asked_about(study.rows[0].all["n"], study.rows[0].all.get("pictures"))
     names = ("right", "95 %", "against large", "tokens", "exits", "seconds")
-    table = _table(
-        "way of answering", names, f"{study.task}, {counted(n, 'question')}: {study.small} and {study.large}"
-    )
+    table = _table("way of answering", names, f"{study.task}, {asked}: {study.small} and {study.large}")
     for row in study.rows:
         told: dict[str, Any] = row.all
         difference = told["difference"]

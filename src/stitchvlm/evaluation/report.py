@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stitchvlm.evaluation.curve import at_shares
 from stitchvlm.evaluation.plots import draw_figures, render, save_figures
 from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE
+from stitchvlm.evaluation.summary import asked_about
 from stitchvlm.evaluation.tables import StudyTable, slug
 from stitchvlm.files import replace_file
 from stitchvlm.plural import counted
@@ -84,6 +85,7 @@ def render_page(studies: Sequence[StudyTable], drawn: "Sequence[dict[str, Figure
         {
             "study": study,
             "title": title,
+            "asked": asked_about(study.rows[0].all["n"], study.rows[0].all.get("pictures")),
             "settings": study.rows[0].settings,
             "drawings": [_drawing(name, figure) for name, figure in figures.items()],
             "rows": rows_with_both_alone(study),
