@@ -117,7 +117,7 @@ class Trace:
         n_visual: visual tokens of the question in the model that answered, its pictures at full size.
         n_kept: visual tokens left after the large model's last reduction; 0 where it was not called.
         average_retention: share of (layer, visual token) pairs, pictures at full size, that the large model computed; 0 where
-            it was not called.
+            it was not called. Tokens that were not encoded count among them, so that it may be less than was asked for.
         kept_per_layer: visual tokens in each of the large model's layers; empty where it was not called.
         verdict: what the exit policy said; None where no small model ran.
         small_answer: the small model's text; None where it did not run.

@@ -70,7 +70,9 @@ def _tokens(answer: Answer) -> str:
     if answer.answered_by == "small":
         return f"none of {trace.n_visual} went through the large model: the small one's answer stands"
     share = f"{trace.average_retention:.1%} of the work averaged over {counted(len(trace.kept_per_layer), 'layer')}"
-    return f"{trace.n_kept} of {trace.n_visual} kept to the end, {share}"
+    spared = trace.encoded is not None and len(trace.encoded) < trace.n_visual
+    whole = ", counted from all tokens of the whole picture" if spared else ""
+    return f"{trace.n_kept} of {trace.n_visual} kept to the end, {share}{whole}"
 
 
 def _spared(answer: Answer) -> str:
