@@ -20,7 +20,7 @@ from typing import Any, get_args
 import numpy as np
 from harness import write_result
 
-from stitchvlm.calibration.ranking import aurc, auroc, bootstrap, cascade_area, exit_curve
+from stitchvlm.calibration.ranking import accuracy_at_exits, aurc, auroc, bootstrap, cascade_area
 from stitchvlm.evaluation.recorded import Recorded
 from stitchvlm.exits.scores import ScoreName
 
@@ -44,7 +44,7 @@ def compare(recorded: Recorded, draws: int) -> dict[str, Any]:
     found = bootstrap(measures, recorded.groups, draws)
     told: dict[str, Any] = {}
     for name, score in columns.items():
-        shares, accuracy = exit_curve(score, small, large)
+        shares, accuracy = accuracy_at_exits(score, small, large)
         told[name] = {kind: {what: asdict(found[f"{name} {kind} {what}"]) for what in WHATS} for kind in KINDS}
         told[name]["accuracy_at_exits"] = {f"{p}%": float(np.interp(p / 100, shares, accuracy)) for p in SHARES}
     return told

@@ -1,6 +1,7 @@
 """What users hand over and should not, in every family: served if it can be, and refused in one sentence if not."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,7 @@ from typer.testing import CliRunner, Result
 from stitchvlm.cascade import Cascade
 from stitchvlm.cli import app
 from stitchvlm.engine import Engine
+from stitchvlm.errors import RequestWarning
 from stitchvlm.exits import parse_exit
 from stitchvlm.families import load_vlm
 from stitchvlm.methods import Guided
@@ -108,6 +110,24 @@ def test_they_are_refused_in_the_question_and_in_the_system_message(ask, kind):
         told = f"the text contains {token!r}, which stands for a picture in this model: remove it"
         assert told in sentence(ask((64, 48), f"What is {token}?"))
         assert told in sentence(ask((64, 48), "What is it?", "--system", f"You see {token}."))
+
+
+@pytest.mark.parametrize("token", ["<IMG_CONTEXT>", "<image>", "<|image_pad|>"])
+def test_those_of_other_models_are_words_and_warned_of_once(ask, folder, kind, token):
+    """Somebody may ask about them, but mostly they were left from another model's prompt."""
+    if token in PLACEHOLDERS[kind]:
+        return
+    told = f"the text contains {token!r}, which stands for a picture in other models and is plain text here"
+    result = ask((64, 48), f"What is {token}? And {token}?", "--exit", "never")
+    (line,) = result.stderr.splitlines()
+    assert result.exit_code == 0 and line.startswith(f"stitch: warning: {told}") and "leave it out" in line
+    assert json.loads(result.stdout)["answered_by"] == "large"
+    vlm = load_vlm(str(folder), device="cpu")
+    with pytest.warns(RequestWarning, match=re.escape(told)):
+        meant = vlm.family.prepare(vlm, [make_question(f"What is {token}?", picture(64, 48))], None)
+    plain = vlm.family.prepare(vlm, [make_question("What is x?", picture(64, 48))], None)
+    assert meant.layouts[0].n_visual == plain.layouts[0].n_visual
+    assert token in vlm.tokenizer.decode(meant.token_ids[0])
 
 
 class Says(nn.Module):

@@ -155,7 +155,7 @@ def test_a_reference_counts_what_reduction_costs(data, tmp_path):
     told = json.loads(stitch(*options, "--target", "accuracy-loss=0.3", "--json").stdout)
     assert "against the large model alone" in told["promise"] and told["report"]["reference_accuracy"] == 1.0
     short = write(tmp_path / "short.jsonl", better[1:], ALONE)
-    assert "lacks 1 questions, such as 00000-0" in sentence(
+    assert "lacks 1 question, such as 00000-0" in sentence(
         stitch("calibrate", data, "--reference", short, "--target", "exit=0.5", "-o", tmp_path / "e.json")
     )
     other = write(tmp_path / "other.jsonl", better, ALONE | {"large": "large 333333333333"})

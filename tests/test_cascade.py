@@ -110,10 +110,34 @@ def test_the_large_model_alone_needs_no_small_one(pair):
     alone = Stitch.from_pretrained(large=pair[1], method="large-alone", device="cpu", sampling=SHORT)
     answer = alone("what?", image=picture(64, 48))
     assert answer.trace.n_kept == 20 and answer.text == stitch(pair, method=None)("what?", image=picture(64, 48)).text
-    with pytest.raises(ValueError, match="give both"):
-        Stitch.from_pretrained(large=pair[1], method="guided", device="cpu")
-    with pytest.raises(ValueError, match="give both"):
-        Stitch.from_pretrained(large=pair[1], method="random", exit=0.5, device="cpu")
+
+
+def test_a_missing_model_is_named_with_what_to_add(pair):
+    small, large = pair
+    for given, said in (
+        (
+            {"large": large},
+            f"--large {large} needs a small model beside it: add --small MODEL .stitch models lists pairs.",
+        ),
+        ({"large": large}, "or ask the large one alone with --method large-alone$"),
+        ({"large": large, "method": "random", "exit": 0.5}, "or let no answer exit with --exit never$"),
+        ({"large": large, "method": None, "speculate": 2}, "or ask without it with --speculate 0$"),
+        ({"small": small}, f"--small {small} needs a large model beside it: add --large MODEL"),
+        ({"small": small}, "or use the small one alone with --method small-alone$"),
+        ({"large": "embedded:qwen2-vl"}, "add --small embedded:small, which goes with it, or"),
+        ({"large": "OpenGVLab/InternVL2-26B"}, "add --small OpenGVLab/InternVL2-2B, which goes with it, or"),
+        ({"small": "embedded:small"}, "add --large embedded:large, which goes with it, or"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            Stitch.from_pretrained(**given, device="cpu")
+
+
+def test_the_small_model_alone_guides_another_engine(pair, monkeypatch):
+    loaded = []
+    monkeypatch.setattr("stitchvlm.stitch.load_vlm", lambda s, *rest: (loaded.append(s), load_vlm(s, *rest))[1])
+    alone = Stitch.from_pretrained(pair[0], method="small-alone", device="cpu", sampling=SHORT)
+    scores = alone.guide(picture(64, 48), "what?").drafts[0].guide.scores
+    assert loaded == [pair[0]] and scores.shape == (20,)
 
 
 def test_a_downsampled_picture_is_counted_against_the_whole_one(pair):
@@ -239,6 +263,8 @@ def test_absent_devices_are_refused(pair):
 def test_questions_that_cannot_be_asked_are_refused(pair):
     with pytest.raises(ValueError, match="question is empty"):
         make_question("  ", picture(64, 48))
+    with pytest.raises(ValueError, match="list of pictures is empty: put a picture in it, or leave image out"):
+        stitch(pair, exit="never")("what?", image=[])
     with pytest.raises(ValueError, match="stands for a picture"):
         stitch(pair, exit="never")("what is <IMG_CONTEXT>?", image=picture(64, 48))
     with pytest.raises(ValueError, match="not both"):
@@ -339,3 +365,19 @@ def test_a_wrong_large_checkpoint_is_found_although_it_is_lazy(pair, tmp_path):
 def test_an_overlong_prompt_is_refused_before_it_is_computed(pair):
     with pytest.raises(ValueError, match="more than the 2048"):
         stitch(pair, exit="never")("what? " * 500, image=picture(64, 48))
+
+
+def test_answers_and_passes_are_printed_in_a_line(pair):
+    """Neither tensors nor models; the pass of a batch with a question without a picture, too."""
+    vlm = stitch(pair, exit="never", keep=0.3, layer=2)
+    answer = vlm("what?", image=picture(64, 48))
+    assert str(answer) == f"{answer}" == answer.text
+    assert repr(answer) == f"Answer({answer.text!r}, by the large model, 6 of 20 visual tokens kept)"
+    early = stitch(pair, exit="always")("what?", image=picture(64, 48))
+    assert repr(early) == f"Answer({early.text!r}, by the small model)"
+    seen = vlm.guide(picture(64, 48), "what?")
+    assert str(seen) == repr(seen) == f"GuidePass({seen.drafts[0].text!r} from 20 visual tokens)"
+    steps = len(seen.drafts[0].tokens) - 1
+    assert repr(answer.guide) == f"GuideMap(20 visual tokens, {steps} decoded tokens)"
+    for part in (*seen.drafts, answer.trace, vlm.guide(None, "what?")):
+        assert "tensor" not in repr(part) and len(repr(part)) < 1200 and "\n" not in repr(part)

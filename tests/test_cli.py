@@ -294,7 +294,11 @@ def test_a_pair_with_different_grids_can_guide(ask, tmp_path):
 
 
 def test_one_model_of_a_pair_is_not_enough(picture, tiny_pair):
-    assert "--large" in sentence(stitch("ask", picture, "What?", "--small", tiny_pair[0]), 2)
+    for role, missing, alone in (("--small", "--large", "small-alone"), ("--large", "--small", "large-alone")):
+        told = sentence(stitch("ask", picture, "What?", role, tiny_pair[0]), 2)
+        assert f"{role} {tiny_pair[0]} needs" in told and f"add {missing} MODEL" in told
+        assert f"--method {alone}" in told
+        assert stitch("ask", picture, "What?", role, tiny_pair[0], "--method", alone, *SHORT).exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -146,3 +146,4 @@ def test_the_account_says_what_the_vision_encoder_was_spared(tmp_path, options, 
     )
     assert told.exit_code == 0
     assert ("encoded  " in told.stdout) == (encoded is not None) and (encoded or "") in told.stdout
+    assert ("from all tokens of the whole picture" in " ".join(told.stdout.split())) == (encoded is not None)

@@ -33,7 +33,7 @@ def test_it_looks_without_a_map_and_says_the_same(tiny_pair, heard):
     alone = stitch(tiny_pair, exit="never")
     answers = alone.answer(QUESTIONS)
     assert not heard
-    drafts = [alone.guide(list(q.images), q.text).drafts[0] for q in QUESTIONS]
+    drafts = [alone.guide(list(q.images) or None, q.text).drafts[0] for q in QUESTIONS]
     assert heard, "who asks for the map gets it"
     assert [answer.text for answer in answers] == [draft.text for draft in drafts]
     looked = alone.cascade.look(QUESTIONS, LONG, Stopwatch(), with_maps=False).drafts

@@ -1,5 +1,6 @@
 """The whole path: the small model looks first, and the large one is called only when the small one is not sure."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -9,8 +10,10 @@ from transformers.generation.streamers import BaseStreamer
 from stitchvlm.answers import large_answers, small_answer, with_draft
 from stitchvlm.crossing import carry
 from stitchvlm.engine import Engine
+from stitchvlm.errors import RequestWarning
 from stitchvlm.exits import ExitPolicy
 from stitchvlm.families.base import CutPictures, Inputs
+from stitchvlm.families.suitable import idle_tile_options
 from stitchvlm.guide import FirstQuery, GuidePass, run_guide
 from stitchvlm.layout import VisualLayout
 from stitchvlm.maps import MapForm
@@ -198,6 +201,7 @@ class Cascade:
         with watch.stage("large_load"):
             large = self.large()
         with watch.stage("large_prepare"):
+            self._warn_of_idle_options(large, questions)
             schedule = self.schedule(large.n_layers)
             inputs = ahead.inputs if ahead else large.prepare(questions, self.max_tiles, schedule.picture, cut)
             large.check_context(inputs.layouts, sampling)
@@ -217,6 +221,12 @@ class Cascade:
             generated = large.decode(prefilled, sampling, streamer=streamer, proposer=proposer)
         seconds = {**watch.seconds, "total": watch.total()}
         return large_answers(large, inputs, prefilled, generated, seconds)
+
+    def _warn_of_idle_options(self, large: Engine, questions: Sequence[Question]) -> None:
+        """Among several pictures these options choose all the same: only the questions show that they do nothing."""
+        idle = idle_tile_options(large.vlm.family, self.method, self.max_tiles)
+        if idle and any(len(question.images) == 1 for question in questions):
+            warnings.warn(idle, RequestWarning, stacklevel=2)
 
     @property
     def _map_form(self) -> MapForm:

@@ -9,12 +9,16 @@ class DataError(ValueError):
     """Something outside the program cannot be used: a broken picture, corrupt weights, a torn file."""
 
 
+class RequestWarning(UserWarning):
+    """A part of a request does nothing, or may not mean what it seems to: it is served all the same."""
+
+
 class NoPromiseError(ValueError):
     """The recorded questions do not bear what an exit was asked to promise."""
 
 
 class UnsuitableMethodError(ValueError):
-    """A method wants to see what a model does not show."""
+    """A method asks for what a model cannot do, or has options that do nothing there."""
 
 
 class UnreachableError(ValueError):

@@ -17,6 +17,7 @@ from stitchvlm.families.base import Prompt
 from stitchvlm.maps import MapForm
 from stitchvlm.methods import Guided
 from stitchvlm.passes import Generated, Plan
+from stitchvlm.plural import counted
 from stitchvlm.records import Draft, GuideMap
 from stitchvlm.sampling import Sampling
 from stitchvlm.schedule import Schedule
@@ -41,6 +42,11 @@ class GuidePass:
     prompt: Prompt
     drafts: tuple[Draft, ...]
     behind: Decoding | None = None
+
+    def __repr__(self) -> str:
+        rows = zip(self.drafts, self.prompt.layouts, strict=True)
+        told = [f"{draft.text!r} from {counted(layout.n_visual, 'visual token')}" for draft, layout in rows]
+        return f"GuidePass({', '.join(told)})"
 
     def rows(self, rows: Sequence[int]) -> "GuidePass":
         """The pass of some of the questions. The caches go with them: only one of the two can go on."""

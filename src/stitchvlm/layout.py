@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from stitchvlm.areas import hand_over
+from stitchvlm.plural import counted
 from stitchvlm.shapes import Bool, Float, Int
 
 
@@ -130,7 +131,7 @@ class VisualLayout:
             return scores
         if len(self.image_sizes) != len(onto.image_sizes):
             raise ValueError(
-                f"the guide looked at {len(self.image_sizes)} pictures and the large model at {len(onto.image_sizes)}: "
+                f"the guide looked at {counted(len(self.image_sizes), 'picture')} and the large model at {len(onto.image_sizes)}: "
                 "show both the same ones"
             )
         given = scores.double().cpu()

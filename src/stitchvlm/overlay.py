@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from stitchvlm.files import replace_file
 from stitchvlm.layout import VisualLayout
+from stitchvlm.plural import counted
 from stitchvlm.records import Answer, GuideMap
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -131,7 +132,9 @@ def _kept_panel(answer: Answer, picture: Image.Image, number: int, place: Sequen
         return _panel("Answered by the small model", _framed(shown, place), [text, *framed])
     if trace.n_kept < trace.n_visual:
         shown = dim_dropped(shown, trace.layout, trace.kept, number)
-    lines = [f"{trace.n_kept} of {trace.n_visual} visual tokens stay to the end; dimmed parts were dropped on the way."]
+    lines = [
+        f"{trace.n_kept} of {counted(trace.n_visual, 'visual token')} stay to the end; dimmed parts were dropped on the way."
+    ]
     if bool(trace.layout.coarse_mask[list(trace.kept)].any()) and trace.n_kept < trace.n_visual:
         lines.append("Thin outlines: tokens kept of the overview picture.")
     return _panel("What the large model kept", _framed(shown, place), [*lines, *framed])

@@ -16,9 +16,12 @@ def make_question(
 ) -> Question:
     """A question with its pictures decoded.
 
+    Args:
+        image: a path, PIL image or array, or a list of them; None asks without a picture.
+
     Raises:
-        ValueError: if it is empty, gives both text and messages, a message has parts that are neither pictures nor text, or a
-            picture cannot be read.
+        ValueError: if it or its list of pictures is empty, it gives both text and messages, a message has parts that are neither
+            pictures nor text, or a picture cannot be read.
     """
     if messages is not None:
         if question is not None or image is not None or system is not None:
@@ -27,6 +30,8 @@ def make_question(
         return Question(images=tuple(pictures), messages=tuple(messages))
     if question is None or not question.strip():
         raise ValueError("the question is empty: ask something about the picture")
+    if isinstance(image, list | tuple) and not image:
+        raise ValueError("the list of pictures is empty: put a picture in it, or leave image out to ask without any")
     sources = [] if image is None else list(image) if isinstance(image, list | tuple) else [image]
     return Question(question, tuple(load_image(source) for source in sources), system)
 

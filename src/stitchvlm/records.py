@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from stitchvlm.layout import VisualLayout
+from stitchvlm.plural import counted
 from stitchvlm.shapes import Float
 
 if TYPE_CHECKING:
@@ -55,6 +56,11 @@ class GuideMap:
     def scores(self) -> Float[Tensor, " n_visual"]:
         """A = A^P + A^D (arXiv 2412.03324, equation 3)."""
         return self.prefill + self.decode.sum(0)
+
+    def __repr__(self) -> str:
+        return (
+            f"GuideMap({counted(self.layout.n_visual, 'visual token')}, {counted(len(self.decode), 'decoded token')})"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +117,7 @@ class Trace:
         n_visual: visual tokens of the question in the model that answered, its pictures at full size.
         n_kept: visual tokens left after the large model's last reduction; 0 where it was not called.
         average_retention: share of (layer, visual token) pairs, pictures at full size, that the large model computed; 0 where
-            it was not called.
+            it was not called. Tokens that were not encoded count among them, so that it may be less than was asked for.
         kept_per_layer: visual tokens in each of the large model's layers; empty where it was not called.
         verdict: what the exit policy said; None where no small model ran.
         small_answer: the small model's text; None where it did not run.
@@ -130,16 +136,16 @@ class Trace:
     n_visual: int
     n_kept: int
     average_retention: float
-    kept_per_layer: tuple[int, ...] = ()
+    kept_per_layer: tuple[int, ...] = field(default=(), repr=False)
     verdict: Verdict | None = None
     small_answer: str | None = None
     draft_complete: bool | None = None
     large_answer: str | None = None
-    kept: tuple[int, ...] | None = None
-    layout: VisualLayout | None = None
+    kept: tuple[int, ...] | None = field(default=None, repr=False)
+    layout: VisualLayout | None = field(default=None, repr=False)
     n_tiles: int = 0
     n_tiles_encoded: int = 0
-    encoded: tuple[int, ...] | None = None
+    encoded: tuple[int, ...] | None = field(default=None, repr=False)
     n_proposed: int = 0
     n_accepted: int = 0
 
@@ -159,6 +165,13 @@ class Answer:
     answered_by: str
     trace: Trace
     guide: GuideMap | None = None
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        kept = f", {self.trace.n_kept} of {counted(self.trace.n_visual, 'visual token')} kept"
+        return f"Answer({self.text!r}, by the {self.answered_by} model{kept if self.answered_by == 'large' else ''})"
 
     def as_dict(self) -> dict[str, Any]:
         """The answer as one JSON-able object, as ``stitch ask --json`` prints it."""

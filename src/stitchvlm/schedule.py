@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from stitchvlm.adaptive import MassKeep
 from stitchvlm.errors import UnreachableError
+from stitchvlm.plural import counted
 
 _EARLY = 0.05
 
@@ -112,7 +113,7 @@ class Schedule:
         share = (keep * n_layers - layer) / (n_layers - layer)
         if share < 0:
             raise UnreachableError(
-                f"{method} keeps everything up to layer {layer}, which is {layer / n_layers:.1%} of {n_layers} layers: "
+                f"{method} keeps everything up to layer {layer}, which is {layer / n_layers:.1%} of {counted(n_layers, 'layer')}: "
                 f"it cannot come down to {keep:.1%} on average; ask for more, or give it a lower layer"
             )
         return cls((PruneStep(layer, share),))
@@ -146,7 +147,7 @@ class Schedule:
             starts, shares = starts[1:], shares[1:]  # a stage that would keep more than everything joins the first
         if factor < 0:
             raise UnreachableError(
-                f"a pyramid on {n_layers} layers cannot come down to {keep:.1%} on average: ask for more"
+                f"a pyramid on {counted(n_layers, 'layer')} cannot come down to {keep:.1%} on average: ask for more"
             )
         return cls(tuple(PruneStep(start, factor * share) for start, share in zip(starts, shares, strict=True)))
 

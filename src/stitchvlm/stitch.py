@@ -110,7 +110,7 @@ class Stitch:
         if exit is None:
             exit = default_exit(embedded=small is None and large is None)
         policy = exit if isinstance(exit, ExitPolicy) else parse_exit(exit)
-        small, large = fill_pair(small, large, reducer, policy)
+        small, large = fill_pair(small, large, reducer, policy, "--speculate 0" if speculate else "")
         if max_tiles is not None and max_tiles < 1:
             raise ValueError(f"max_tiles must be at least 1, not {max_tiles}")
         if guide_tokens is not None and guide_tokens < 1:
@@ -121,6 +121,10 @@ class Stitch:
             )
         if speculate < 0:
             raise ValueError(f"speculate must be a number of tokens, or 0 for none, not {speculate}")
+        if speculate and not reducer.asks_large:
+            raise ValueError(
+                f"speculate lets the small model guess for the large one, which {reducer.name} never asks: leave it out"
+            )
         schedule = reducer.scheduler(parse_keep(keep), layer)
         dtype, sampling = parse_dtype(dtype), sampling or Sampling()
         if device_map is None:
@@ -169,7 +173,7 @@ class Stitch:
 
         Args:
             question: the text; use ``messages`` instead for a whole chat.
-            image: a path, PIL image or array, or a list of them.
+            image: a path, PIL image or array, or a list of them; None asks without a picture.
             system: a system message in place of the checkpoint's own.
             messages: a chat in transformers' form, pictures as ``{"type": "image", "image": …}``.
 

@@ -20,6 +20,7 @@ from stitchvlm.families.base import Prompt
 from stitchvlm.guide import run_guide
 from stitchvlm.layout import VisualLayout
 from stitchvlm.methods import Guided, Random
+from stitchvlm.plural import counted
 from stitchvlm.records import Question
 from stitchvlm.sampling import Sampling
 from stitchvlm.schedule import Schedule
@@ -75,7 +76,10 @@ def _all_checks(
             engines[which] = Engine(load_vlm(source, dtype, device, device_map))
             model = engines[which].vlm.model
             n_parameters = sum(parameter.numel() for parameter in model.parameters())
-            return True, f"{n_parameters / 1e9:.3f} B parameters, {model.dtype}, {engines[which].n_layers} layers"
+            return (
+                True,
+                f"{n_parameters / 1e9:.3f} B parameters, {model.dtype}, {counted(engines[which].n_layers, 'layer')}",
+            )
 
         loaded = _check(f"{which}: weights load, none missing", load)
         yield loaded
@@ -152,7 +156,7 @@ def _tokens(engine: Engine, prompt: Prompt) -> tuple[bool, str]:
     ours = list(engine.decode(engine.prefill(prompt), Sampling(_N_ANSWER)).tokens[0])
     return (
         ours == expected,
-        f"{ours} against {expected}" if ours != expected else f"{len(ours)} tokens: {engine.text(ours)!r}",
+        f"{ours} against {expected}" if ours != expected else f"{counted(len(ours), 'token')}: {engine.text(ours)!r}",
     )
 
 
@@ -203,7 +207,7 @@ def _pruning(engine: Engine, prompt: Prompt) -> tuple[bool, str]:
 def _grids(small: Engine, large: Engine) -> tuple[bool, str]:
     question = [Question(_QUESTION, (_drawing(),))]
     ours, theirs = (engine.prepare(question).layouts[0] for engine in (small, large))
-    counts = f"{ours.n_visual} visual tokens in the small model, {theirs.n_visual} in the large one"
+    counts = f"{counted(ours.n_visual, 'visual token')} in the small model, {theirs.n_visual} in the large one"
     way = "on the same grid" if ours.matches(theirs) else "on different grids: maps are carried over the picture"
     shown = ours.shows_mask.nonzero().squeeze(1)
     passed = all(_lands(ours, theirs, int(shown[at])) for at in (0, len(shown) // 2, -1))

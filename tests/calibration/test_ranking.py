@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stitchvlm.calibration.ranking import aurc, auroc, bootstrap, cascade_area, exit_curve, reliability
+from stitchvlm.calibration.ranking import accuracy_at_exits, aurc, auroc, bootstrap, cascade_area, reliability
 
 
 def test_auroc_counts_pairs():
@@ -25,7 +25,7 @@ def test_aurc_averages_the_error_over_coverage():
 
 
 def test_exit_curve_goes_from_the_large_to_the_small_model():
-    shares, accuracy = exit_curve([0.9, 0.1, 0.5], [1, 0, 0], [0, 1, 1])
+    shares, accuracy = accuracy_at_exits([0.9, 0.1, 0.5], [1, 0, 0], [0, 1, 1])
     assert shares == pytest.approx([0, 1 / 3, 2 / 3, 1])
     assert accuracy == pytest.approx([2 / 3, 1, 2 / 3, 1 / 3])
     assert cascade_area([0.9, 0.1, 0.5], [1, 0, 0], [0, 1, 1]) == pytest.approx(2 / 3)
@@ -57,6 +57,6 @@ def test_reliability_bins_hold_about_as_many_each():
 
 def test_drafts_that_were_cut_short_are_not_among_exits():
     """Scored below 0, as :data:`stitchvlm.exits.scores.CUT` says: the curve ends at the three that may exit."""
-    shares, accuracy = exit_curve([0.9, -1, 0.1, 0.5], [1, 1, 0, 0], [0, 0, 1, 1])
+    shares, accuracy = accuracy_at_exits([0.9, -1, 0.1, 0.5], [1, 1, 0, 0], [0, 0, 1, 1])
     assert shares == pytest.approx([0, 1 / 4, 2 / 4, 3 / 4]) and accuracy == pytest.approx([2 / 4, 3 / 4, 2 / 4, 1 / 4])
     assert reliability([0.9, -1, 0.1], [1, 1, 0], 5) == [(0.1, 0.0, 1), (0.9, 1.0, 1)] and reliability([-1], [1]) == []

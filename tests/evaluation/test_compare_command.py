@@ -51,6 +51,7 @@ def test_rows_and_study(compare, tmp_path):
     assert study.row_of("large-alone").all["difference"] is None and study.warnings == []
     assert study.row_of("guided").curve and study.agreement["n"] == 2 and study.problems == []
     assert all(name in done.stdout for name in names) and "…" not in done.stdout
+    assert "3 questions about 3 pictures" in " ".join(done.stdout.split())
     told = json.loads(compare(out, *options, "--json").stdout)
     assert [row["name"] for row in told["rows"]] == [row.name for row in study.rows]
 

@@ -2,8 +2,10 @@
 
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 
+from stitchvlm.calibration.ranking import accuracy_at_exits
 from stitchvlm.evaluation.curve import at_shares, exit_curve
 
 
@@ -56,3 +58,17 @@ def test_a_draft_that_was_cut_short_never_exits():
 def test_no_curve_without_both_answers():
     assert exit_curve([]) == [] and exit_curve([RECORDS[0] | {"large_score": None}]) == []
     assert exit_curve([RECORDS[0] | {"scores": {"exit": None}}]) == []
+
+
+@pytest.mark.parametrize("n_scores", [200, 5])
+def test_the_ranking_of_a_score_agrees_at_every_threshold(n_scores):
+    """Between thresholds, where only ties could be parted, it has points of its own: with few scores it is another curve."""
+    drawn = np.random.default_rng(3)
+    scores = drawn.permutation(200) % n_scores / n_scores
+    records = [record(float(score), *map(float, drawn.integers(0, 2, 2))) for score in scores]
+    small, large = ([row[f"{model}_score"] for row in records] for model in ("small", "large"))
+    shares, accuracy = accuracy_at_exits(scores, small, large)
+    points = exit_curve(records)
+    for point in points:
+        assert point.accuracy == pytest.approx(np.interp(point.exits, shares, accuracy))
+    assert len(shares) == 201 and len(points) == min(21, n_scores + 1)

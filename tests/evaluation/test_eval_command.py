@@ -179,3 +179,24 @@ def test_questions_without_right_answers_are_recorded_and_an_exit_fitted_to_agre
     assert json.loads((tmp_path / "exit.json").read_text())["labels"] == "agreement"
     report = CliRunner().invoke(app, ["report", str(tmp_path), "-o", str(tmp_path / "r.html")])
     assert report.exit_code == 2 and "holds no judged results" in report.stderr
+
+
+def test_one_model_is_enough_where_nobody_asks_the_other(tiny_pair, scenes_task, tmp_path):
+    def run(role: str, model: str, method: str, *options: str):
+        out = str(tmp_path / f"{method}.jsonl")
+        common = ["--device", "cpu", "--max-new-tokens", "3", "--n", "2", "--live", "1", "--out", out, "--json"]
+        return CliRunner(env={"COLUMNS": "200"}).invoke(
+            app, ["eval", "scenes", role, model, "--method", method, *common, *options]
+        )
+
+    small, large = tiny_pair
+    for method in ("large-alone", "random"):
+        asked = run("--large", large, method)
+        assert asked.exit_code == 2 and asked.stderr.endswith("or ask without it with --no-both\n")
+        told = run("--large", large, method, "--keep", "50%", "--no-both")
+        assert told.exit_code == 0 and json.loads(told.stdout)["all"]["small_accuracy"] is None, told.output
+    both = run("--large", large, "guided")
+    assert both.exit_code == 2 and both.stderr.endswith("alone with --method large-alone and --no-both\n")
+    assert run("--small", small, "small-alone").exit_code == 0
+    missing = run("--small", small, "guided")
+    assert missing.exit_code == 2 and f"--small {small} needs a large model beside it" in missing.stderr

@@ -123,6 +123,14 @@ def test_rows_that_were_measured_elsewhere_are_told(tmp_path):
     assert "Not all rows were measured with the same cpu: a CPU, but another CPU (random 35%)." in page
 
 
+def test_the_number_of_pictures_stands_beside_that_of_questions(tmp_path):
+    """Of results from before that say nothing of pictures, the number of questions alone."""
+    study = made_up_study(tmp_path)
+    assert "200 questions. small 1 guides large 2" in render_page([study], [{}])
+    study.rows[0].all["pictures"] = 51
+    assert "200 questions about 51 pictures. small 1 guides large 2" in render_page([study], [{}])
+
+
 def test_the_command(tmp_path):
     made_up_study(tmp_path).write(tmp_path / STUDY)
     page = tmp_path / "page.html"

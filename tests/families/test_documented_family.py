@@ -1,7 +1,11 @@
 """The family that the documentation shows works as it stands there."""
 
 import re
+import sys
+import tomllib
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -10,7 +14,7 @@ from tiny import save_tiny_internvl
 
 import stitchvlm.families
 from stitchvlm import Stitch, make_question
-from stitchvlm.families import load_vlm
+from stitchvlm.families import load_vlm, plugins
 from stitchvlm.sampling import Sampling
 from stitchvlm.schedule import Shrink
 
@@ -52,3 +56,16 @@ def test_its_line_in_the_registry_is_all_that_the_whole_path_needs(one_tile, fol
     before = answers()
     monkeypatch.setattr(stitchvlm.families, "_BUILT_IN", (one_tile, *stitchvlm.families._BUILT_IN))
     assert answers() == ["OneTile", *before[1:]]
+
+
+def test_the_documented_entry_point_is_one_that_the_package_looks_for(one_tile, monkeypatch):
+    text = re.search(r"```toml\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL).group(1)
+    ((group, named),) = tomllib.loads(text)["project"]["entry-points"].items()
+    ((name, value),) = named.items()
+    entry = EntryPoint(name, value, group)
+    assert group == plugins.GROUP and entry.attr == one_tile.__name__
+    module = ModuleType(entry.module)
+    module.OneTile = one_tile
+    monkeypatch.setitem(sys.modules, entry.module.partition(".")[0], ModuleType("package"))
+    monkeypatch.setitem(sys.modules, entry.module, module)
+    assert isinstance(plugins.load(entry), one_tile)

@@ -334,7 +334,7 @@ def test_other_tokens_around_pictures_are_refused_in_the_text(vlm, token):
 
 
 def test_other_numbers_of_pictures_than_places_are_refused(vlm):
-    with pytest.raises(ValueError, match="1 picture places but 0 pictures"):
+    with pytest.raises(ValueError, match="the chat has 1 picture place for 0 pictures"):
         vlm.family.prepare(vlm, [Question(messages=({"role": "user", "content": [{"type": "image"}]},))], None)
 
 

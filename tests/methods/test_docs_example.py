@@ -2,7 +2,11 @@
 
 import inspect
 import re
+import sys
+import tomllib
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import test_contract
@@ -10,7 +14,7 @@ import torch
 
 import stitchvlm.methods
 from stitchvlm.families.tiles import tiled_layout
-from stitchvlm.methods import ReductionView
+from stitchvlm.methods import ReductionView, plugins
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "add-a-method.md"
 
@@ -46,3 +50,16 @@ def test_the_documented_method_keeps_the_contract(centre, monkeypatch, promise):
 
 def test_the_contract_is_asked():
     assert len(promises()) > 5
+
+
+def test_the_documented_entry_point_is_one_that_the_package_looks_for(centre, monkeypatch):
+    text = re.search(r"```toml\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL).group(1)
+    ((group, named),) = tomllib.loads(text)["project"]["entry-points"].items()
+    ((name, value),) = named.items()
+    entry = EntryPoint(name, value, group)
+    assert group == plugins.GROUP and entry.attr == centre.__name__
+    module = ModuleType(entry.module)
+    module.Centre = centre
+    monkeypatch.setitem(sys.modules, entry.module.partition(".")[0], ModuleType("package"))
+    monkeypatch.setitem(sys.modules, entry.module, module)
+    assert plugins.load(name, [entry]) is centre

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from stitchvlm.calibration.paired import largest_sum, min_samples
 from stitchvlm.calibration.split import Draw
 from stitchvlm.errors import NoPromiseError
+from stitchvlm.plural import counted
 
 Floats = NDArray[np.float64]
 
@@ -186,7 +187,7 @@ def fit_seconds(score: ArrayLike, small_seconds: ArrayLike, large_seconds: Array
     least = float(small.mean() + large[scores < 0].sum() / len(scores))
     if least > target:
         alone = "the small model alone takes" if (scores >= 0).all() else "with every exit that may be it takes"
-        raise NoPromiseError(f"{target:g} seconds per question cannot be met: {alone} {least:.3g}; give more")
+        raise NoPromiseError(f"{counted(target, 'second')} per question cannot be met: {alone} {least:.3g}; give more")
     candidates = np.append(1.0, np.unique(scores[scores >= 0])[::-1])
     order = np.argsort(-scores, kind="stable")
     spared = np.append(0.0, np.cumsum(large[order]))[_n_reaching(scores, candidates)]

@@ -42,13 +42,15 @@ def aurc(score: ArrayLike, right: ArrayLike) -> float:
 
 def cascade_area(score: ArrayLike, small: ArrayLike, large: ArrayLike) -> float:
     """Accuracy of small and large model together, averaged over all shares of exits: what the score is for. Higher is better."""
-    return float(exit_curve(score, small, large)[1].mean())
+    return float(accuracy_at_exits(score, small, large)[1].mean())
 
 
-def exit_curve(score: ArrayLike, small: ArrayLike, large: ArrayLike) -> tuple[Floats, Floats]:
+def accuracy_at_exits(score: ArrayLike, small: ArrayLike, large: ArrayLike) -> tuple[Floats, Floats]:
     """Share of exits, from none to all, and the accuracy of exits and large answers together at each.
 
-    Drafts scored below 0 were cut short and never exit: the curve ends before them.
+    Of questions with one score any may exit first: their mean stands for each. What thresholds give, at which they exit together,
+    is another curve, :func:`stitchvlm.evaluation.curve.exit_curve`. Drafts scored below 0 were cut short and never exit: the curve
+    ends before them.
     """
     small, large, able = np.asarray(small, float), np.asarray(large, float), np.asarray(score, float) >= 0
     gained = np.append(0.0, np.cumsum(_mean_of_ties(np.asarray(score, float)[able], (small - large)[able])))

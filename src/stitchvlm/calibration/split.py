@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stitchvlm.plural import counted
+
 Rows = NDArray[np.intp]
 
 
@@ -29,7 +31,7 @@ class Draw:
 
     def count(self, n: int) -> str:
         """So many questions, in words."""
-        return f"{n:,} questions" if self.unit == "question" else f"one question of each of {n:,} {self.unit}s"
+        return counted(n, "question") if self.unit == "question" else f"one question of each of {counted(n, self.unit)}"
 
     @property
     def new(self) -> str:

@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stitchvlm.exits import CalibratedExit, SmallEarlyExit
+from stitchvlm.plural import counted
 from stitchvlm.records import Answer
 
 _STAGES = {name: name for name in ("load", "prepare", "encode")} | {"own_map": "own map"}
@@ -45,9 +46,10 @@ def answer_account(answer: Answer, policy: SmallEarlyExit) -> Group:
     if answer.trace.small_answer is not None:
         note = "" if answer.trace.draft_complete else "  (cut short by --guide-tokens: it can only guide)"
         account.add_row("draft", printable(answer.trace.small_answer + note))
-    if answer.trace.n_proposed:
+    if answer.trace.n_proposed or answer.trace.n_accepted:
+        draft = f", {answer.trace.n_proposed} in the draft" if answer.trace.n_proposed else ""
         account.add_row(
-            "reused", f"{answer.trace.n_accepted} tokens guessed right, {answer.trace.n_proposed} in the draft"
+            "reused" if draft else "guesses", counted(answer.trace.n_accepted, "token") + " guessed right" + draft
         )
     if scores := _scores(answer):
         account.add_row("scores", scores)
@@ -67,8 +69,10 @@ def _tokens(answer: Answer) -> str:
     trace = answer.trace
     if answer.answered_by == "small":
         return f"none of {trace.n_visual} went through the large model: the small one's answer stands"
-    share = f"{trace.average_retention:.1%} of the work averaged over {len(trace.kept_per_layer)} layers"
-    return f"{trace.n_kept} of {trace.n_visual} kept to the end, {share}"
+    share = f"{trace.average_retention:.1%} of the work averaged over {counted(len(trace.kept_per_layer), 'layer')}"
+    spared = trace.encoded is not None and len(trace.encoded) < trace.n_visual
+    whole = ", counted from all tokens of the whole picture" if spared else ""
+    return f"{trace.n_kept} of {trace.n_visual} kept to the end, {share}{whole}"
 
 
 def _spared(answer: Answer) -> str:
@@ -77,7 +81,7 @@ def _spared(answer: Answer) -> str:
     if trace.n_tiles_encoded < trace.n_tiles:
         return f"{trace.n_tiles_encoded} of {trace.n_tiles} tiles"
     if trace.encoded is not None and len(trace.encoded) < trace.n_visual:
-        return f"what {len(trace.encoded)} of {trace.n_visual} visual tokens show"
+        return f"what {len(trace.encoded)} of {counted(trace.n_visual, 'visual token')} show"
     return ""
 
 

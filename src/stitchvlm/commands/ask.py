@@ -65,9 +65,8 @@ def ask(
     if stream and as_json:
         raise typer.BadParameter("--stream and --json exclude each other")
     from stitchvlm.commands.quiet import quieten
+    from stitchvlm.commands.way import read_way
     from stitchvlm.exits import SmallEarlyExit
-    from stitchvlm.methods import make_method, method_class
-    from stitchvlm.methods.options import check_layer_once, read_options
     from stitchvlm.overlay import check_output, draw_overlay, save_picture
     from stitchvlm.sampling import Sampling
     from stitchvlm.stitch import Stitch, make_question
@@ -75,15 +74,14 @@ def ask(
     quieten()
     if overlay is not None:
         check_output(overlay)
-    options_of_method = read_options(method_class(method), option or ())
-    check_layer_once(options_of_method, layer)
+    way = read_way(method, option, layer, large, max_tiles)
     asked = make_question(question, image, system)
     vlm = Stitch.from_pretrained(
         small,
         large,
         keep=keep,
         layer=layer,
-        method=make_method(method, **options_of_method),
+        method=way,
         exit=exit,
         device=device,
         small_device=small_device,

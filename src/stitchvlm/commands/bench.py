@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stitchvlm.commands import options
+from stitchvlm.plural import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,22 +40,20 @@ def bench(
 ) -> None:
     """Operations, bytes, the least time of this machine and the measured one of every stage, no question exiting early."""
     from stitchvlm.commands.quiet import quieten
+    from stitchvlm.commands.way import read_way
     from stitchvlm.evaluation.bench import Bench
-    from stitchvlm.methods import make_method, method_class
-    from stitchvlm.methods.options import check_layer_once, read_options
     from stitchvlm.sampling import Sampling
     from stitchvlm.stitch import Stitch
 
     quieten()
-    options_of_method = read_options(method_class(method), option or ())
-    check_layer_once(options_of_method, layer)
+    way = read_way(method, option, layer, large, max_tiles)
     asked = _asked(image, question)
     vlm = Stitch.from_pretrained(
         small,
         large,
         keep=keep,
         layer=layer,
-        method=make_method(method, **options_of_method),
+        method=way,
         exit="never",
         device=device,
         dtype=dtype,
@@ -94,7 +93,9 @@ def _show(result: "BenchResult", asked: "Question") -> None:
     for machine in dict.fromkeys(result.machines.values()):
         models = " and ".join(model for model, other in result.machines.items() if other == machine)
         console.print(f"{models} on {_best(machine)}")
-    console.print(f"measured: median of {result.rounds} rounds after a warm-up; bytes: the least that must be moved")
+    console.print(
+        f"measured: median of {counted(result.rounds, 'round')} after a warm-up; bytes: the least that must be moved"
+    )
     console.print(result.limit)
 
 

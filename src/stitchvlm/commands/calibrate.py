@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stitchvlm.commands import options
+from stitchvlm.plural import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -93,7 +94,9 @@ def calibrate(
     found.calibration.write(out)
     if plot is not None:
         aside, threshold = found.aside, found.calibration.threshold
-        title = f"{Path(found.source).name}: {len(aside.score)} questions that the fit never saw, score {score}"
+        title = (
+            f"{Path(found.source).name}: {counted(len(aside.score), 'question')} that the fit never saw, score {score}"
+        )
         draw_reliability(aside.score, aside.small, aside.large, threshold, title, plot)
     if found.warning:
         print(f"stitch: warning: {found.warning}", file=sys.stderr)

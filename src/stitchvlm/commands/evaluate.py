@@ -100,7 +100,7 @@ def evaluate(
     from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE, RunSettings, parse_method
     from stitchvlm.evaluation.study import Study
     from stitchvlm.evaluation.summary import as_json as summaries_as_json
-    from stitchvlm.evaluation.summary import scores_by_id, summarise
+    from stitchvlm.evaluation.summary import asked_about, scores_by_id, summarise
     from stitchvlm.evaluation.tasks import open_task
 
     quieten()
@@ -149,7 +149,9 @@ def evaluate(
         from stitchvlm.commands.tables import kinds_table, print_table
 
         reduced = name not in (SMALL_ALONE, LARGE_ALONE)
-        print_table(kinds_table(groups, f"{task}, {method}: {len(answered)} questions", reduced))
+        print_table(
+            kinds_table(groups, f"{task}, {method}: {asked_about(groups['all'].n, groups['all'].pictures)}", reduced)
+        )
 
 
 def run_with_bar(study: "Study", samples: "Sequence[Sample]", files: "dict[str, ResultFile]", strict: bool) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stitchvlm.commands import options
+from stitchvlm.plural import counted
 
 if TYPE_CHECKING:
     from stitchvlm.inspection import Inspection, View
@@ -65,13 +66,14 @@ def _show(told: "Inspection") -> None:
     table.add_column(overflow="fold")
     width, height = told.image_size
     table.add_row("checkpoint", told.checkpoint)
-    table.add_row("family", f"{told.family}, {told.n_layers} layers in the language model")
-    table.add_row("picture", f"{width} x {height} pixels: {told.n_visual} visual tokens in {told.n_tiles} tiles")
+    table.add_row("family", f"{told.family}, {counted(told.n_layers, 'layer')} in the language model")
+    seen = f"{counted(told.n_visual, 'visual token')} in {counted(told.n_tiles, 'tile')}"
+    table.add_row("picture", f"{width} x {height} pixels: {seen}")
     table.add_row("in detail", "nothing, the picture is too thin" if told.detail is None else _view(told.detail))
     if told.overview is not None:
         table.add_row("overview", _view(told.overview))
     if told.n_structural:
-        table.add_row("newlines", f"{told.n_structural} tokens that only separate rows")
+        table.add_row("newlines", f"{counted(told.n_structural, 'token')} to tell rows apart")
     before = "all stay in every layer" if told.layer is None else f"from layer {told.layer} on {told.n_kept} stay"
     table.add_row("kept", f"{before}, {told.average_retention:.1%} of the work averaged over the layers")
     Console(highlight=False).print(table)

@@ -11,7 +11,7 @@ Small = Annotated[
     typer.Option(
         metavar="MODEL",
         rich_help_panel=MODELS,
-        help="Hub id or folder of the guide. Default: the embedded pair (embedded:small).",
+        help="Hub id or folder of the guide. Default, if neither model is named: the embedded pair.",
     ),
 ]
 Large = Annotated[

@@ -5,13 +5,14 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from stitchvlm.errors import DataError
+from stitchvlm.errors import DataError, RequestWarning
 
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130
 _CommandLineError: Any = typer.BadParameter.__mro__[2]
@@ -31,10 +32,9 @@ class Shell(TyperGroup):
 
 def _exit_code(run: Callable[[], Any], arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
-    if not debug:
-        warnings.simplefilter("ignore")
     try:
-        code = run()
+        with _warnings_told(debug):
+            code = run()
         sys.stdout.flush()
     except (typer.Abort, KeyboardInterrupt):
         code = INTERRUPTED
@@ -52,6 +52,25 @@ def _exit_code(run: Callable[[], Any], arguments: Sequence[str]) -> int:
     if code == INTERRUPTED:
         print("stitch: interrupted", file=sys.stderr)
     return code if isinstance(code, int) else 0
+
+
+@contextmanager
+def _warnings_told(debug: bool) -> Iterator[None]:
+    """What is to be said of the request is said once, in one sentence; other warnings are for ``debug``."""
+    with warnings.catch_warnings():
+        if not debug:
+            warnings.simplefilter("ignore")
+        warnings.simplefilter("default", RequestWarning)
+        show = warnings.showwarning
+
+        def tell(message: Warning | str, category: type[Warning], *place: Any, **where: Any) -> None:
+            if issubclass(category, RequestWarning):
+                print(f"stitch: warning: {' '.join(str(message).split())}", file=sys.stderr)
+            else:
+                show(message, category, *place, **where)
+
+        warnings.showwarning = tell
+        yield
 
 
 def _explain(error: Exception, arguments: Sequence[str]) -> tuple[str, int]:

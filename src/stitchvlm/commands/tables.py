@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from stitchvlm.evaluation.summary import Summary
+from stitchvlm.evaluation.summary import Summary, asked_about
 from stitchvlm.evaluation.tables import StudyTable
+from stitchvlm.plural import counted
 
 
 def progress_bar(console: Console) -> Progress:
@@ -54,7 +55,11 @@ def kinds_table(groups: Mapping[str, Summary], title: str, reduced: bool) -> Tab
     if groups["all"].accuracy is None and (agreement := groups["all"].agreement) is not None:
         lines.append(f"nobody said what is right; small and large agree on {agreement:.1%}")
     if (difference := groups["all"].difference) is not None:
-        shared = "" if difference.n == groups["all"].n else f", on the {difference.n} questions that it was asked too"
+        shared = (
+            ""
+            if difference.n == groups["all"].n
+            else f", on the {counted(difference.n, 'question')} that it was asked too"
+        )
         told = _signed(difference.mean, difference.low, difference.high)
         lines.append(f"against the large model alone: {told}{shared}")
     table.caption = "\n".join(lines)
@@ -64,9 +69,9 @@ def kinds_table(groups: Mapping[str, Summary], title: str, reduced: bool) -> Tab
 
 def rows_table(study: StudyTable) -> Table:
     """Ways of answering down, their figures over all questions across, narrow enough for 80 columns."""
-    n = study.rows[0].all["n"]
+    asked = asked_about(study.rows[0].all["n"], study.rows[0].all.get("pictures"))
     names = ("right", "95 %", "against large", "tokens", "exits", "seconds")
-    table = _table("way of answering", names, f"{study.task}, {n} questions: {study.small} and {study.large}")
+    table = _table("way of answering", names, f"{study.task}, {asked}: {study.small} and {study.large}")
     for row in study.rows:
         told: dict[str, Any] = row.all
         difference = told["difference"]

@@ -4,6 +4,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from stitchvlm.errors import DataError
+from stitchvlm.plural import counted
 
 SAME = ("small", "large", "dtype", "quantize", "max_tiles", "max_new_tokens", "seed")
 """Settings that rows of one table share: those that decide what is answered and are no part of the way of answering."""
@@ -36,7 +37,9 @@ def on_shared_questions(records: Mapping[str, Sequence[Record]]) -> tuple[dict[s
     left_out = [f"{n} of {_listed(names)}" for n, names in sorted(longer.items()) if n]
     if not left_out:
         return kept, []
-    return kept, [f"compared on the {len(shared)} questions that every row answered; left out: {'; '.join(left_out)}"]
+    return kept, [
+        f"compared on the {counted(len(shared), 'question')} that every row answered; left out: {'; '.join(left_out)}"
+    ]
 
 
 def told_apart(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:

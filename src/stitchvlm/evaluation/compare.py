@@ -14,7 +14,7 @@ from stitchvlm.evaluation.memory import peak_memory
 from stitchvlm.evaluation.results import ResultFile, read_records, read_settings
 from stitchvlm.evaluation.sample import Problem, Sample
 from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE, RunSettings, by_label, parse_method
-from stitchvlm.evaluation.study import Study
+from stitchvlm.evaluation.study import Study, check_way
 from stitchvlm.evaluation.tables import STUDY, StudyTable, label_of, slug, table_of
 from stitchvlm.evaluation.tasks import Task
 from stitchvlm.families import check_checkpoint, text_layers
@@ -212,7 +212,7 @@ def within_reach(rows: Mapping[str, RunSettings]) -> tuple[dict[str, RunSettings
     kept, left_out = {}, []
     for label, settings in rows.items():
         try:
-            check_checkpoint(large, settings.way())
+            check_way(large, settings)
             settings.schedule()(depth)
             kept[label] = settings
         except (UnreachableError, UnsuitableMethodError) as error:

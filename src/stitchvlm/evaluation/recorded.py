@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stitchvlm.evaluation.metrics import normalise
 from stitchvlm.evaluation.results import NOTES, read_records, read_settings
 from stitchvlm.exits.scores import CUT, combine
+from stitchvlm.plural import counted
 
 Floats = NDArray[np.float64]
 
@@ -132,7 +133,9 @@ class Recorded:
         found = {str(record["id"]): record for record in self.records}
         missing = [name for name in ids if name not in found]
         if missing:
-            raise ValueError(f"{self.name} lacks {len(missing)} questions, such as {missing[0]}: record the same ones")
+            raise ValueError(
+                f"{self.name} lacks {counted(len(missing), 'question')}, such as {missing[0]}: record the same ones"
+            )
         return Recorded([found[name] for name in ids], self.settings, self.name)
 
     def _require(self, field: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from stitchvlm.calibration.ranking import exit_curve, reliability
+from stitchvlm.calibration.ranking import accuracy_at_exits, reliability
 from stitchvlm.evaluation.plots import render
 from stitchvlm.evaluation.statistics import wilson_interval
 from stitchvlm.files import replace_file
@@ -64,7 +64,7 @@ def _bins(axes: "Axes", score: Floats, small: Floats, threshold: float) -> None:
 
 
 def _curve(axes: "Axes", score: Floats, small: Floats, large: Floats, threshold: float) -> None:
-    shares, accuracy = exit_curve(score, small, large)
+    shares, accuracy = accuracy_at_exits(score, small, large)
     exits = float((score >= threshold).mean())
     axes.plot(shares, accuracy, color=_BLUE, label="exits and large answers together")
     axes.axhline(large.mean(), color=_GREY, linestyle=":", label="no exits")

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from stitchvlm.evaluation.curve import at_shares
 from stitchvlm.evaluation.plots import draw_figures, render, save_figures
 from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE
+from stitchvlm.evaluation.summary import asked_about
 from stitchvlm.evaluation.tables import StudyTable, slug
 from stitchvlm.files import replace_file
+from stitchvlm.plural import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,12 +73,19 @@ def render_page(studies: Sequence[StudyTable], drawn: "Sequence[dict[str, Figure
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": _percent, "points": _points, "interval": _interval, "short": _short}
+    environment.filters |= {
+        "percent": _percent,
+        "points": _points,
+        "interval": _interval,
+        "short": _short,
+        "counted": counted,
+    }
     environment.filters["at_shares"] = at_shares
     parts = [
         {
             "study": study,
             "title": title,
+            "asked": asked_about(study.rows[0].all["n"], study.rows[0].all.get("pictures")),
             "settings": study.rows[0].settings,
             "drawings": [_drawing(name, figure) for name, figure in figures.items()],
             "rows": rows_with_both_alone(study),

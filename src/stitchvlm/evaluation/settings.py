@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from stitchvlm.adaptive import MassKeep
-from stitchvlm.defaults import default_exit, within
-from stitchvlm.embedded import EMBEDDED_PAIR
+from stitchvlm.defaults import default_exit, fill_pair, within
 from stitchvlm.exits import SmallEarlyExit, parse_exit
 from stitchvlm.exits.bound import dtype_name, sampling_in_use, way_in_use
 from stitchvlm.families.fingerprint import fingerprint
@@ -83,17 +82,11 @@ class RunSettings:
             ValueError: if a share or a threshold is out of its range, a model is missing, or an exit was fitted for other models
                 or another way of answering.
         """
-        small, large, method = self.small, self.large, method_class(self.method).name
-        if small is None and large is None:
-            small, large = EMBEDDED_PAIR
-        elif method == SMALL_ALONE and large is None:
-            large = small  # fills the place, and is never loaded
-        if small is None or large is None:
-            raise ValueError("give both --small and --large, or neither for the embedded pair")
+        embedded, method = self.small is None and self.large is None, method_class(self.method).name
+        policy = default_exit(embedded) if self.exit is None else parse_exit(self.exit)
+        small, large = fill_pair(self.small, self.large, self.way(), policy, "--no-both" if self.both else "")
         keep, dtype = spell_keep(self.keep), dtype_name(self.dtype)
         resolved = replace(self, small=small, large=large, keep=keep, method=method, dtype=dtype)
-        embedded = self.small is None and self.large is None
-        policy = default_exit(embedded) if self.exit is None else parse_exit(self.exit)
         return replace(resolved, exit=_spelled(within(policy, resolved._in_use)))
 
     def identity(self, task: str) -> dict[str, Any]:

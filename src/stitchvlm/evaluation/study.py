@@ -19,7 +19,7 @@ from stitchvlm.evaluation.row import Row
 from stitchvlm.evaluation.sample import Problem, Sample
 from stitchvlm.evaluation.settings import RunSettings
 from stitchvlm.evaluation.shared import FirstToken, SharedEngine
-from stitchvlm.families import check_checkpoint, text_layers
+from stitchvlm.families import check_checkpoint, check_one_picture, text_layers
 from stitchvlm.guide import GuidePass
 from stitchvlm.maps import MapForm
 from stitchvlm.records import Answer, Question, Verdict
@@ -82,7 +82,7 @@ class Study:
         self._base = replace(vlm.cascade, small=self.small, large=self.large)
         depth = text_layers(check_checkpoint(str(first.large)))
         for row in resolved.values():
-            check_checkpoint(str(first.large), row.way())
+            check_way(str(first.large), row)
         self.rows = {name: self._row(name, settings, depth) for name, settings in resolved.items()}
         self.refusals = Refusals()
         self._memory: dict[Any, Timed[Any]] = {}
@@ -239,6 +239,12 @@ class Study:
         for engine in (self.small, self.large):
             if engine.cache_info().currsize:
                 engine().forget()
+
+
+def check_way(large: str, settings: RunSettings) -> None:
+    """Raise an UnsuitableMethodError if questions about one picture each cannot be asked a large model in this way."""
+    check_checkpoint(large, settings.way())
+    check_one_picture(large, settings.way(), settings.max_tiles)
 
 
 def _stages(watch: Stopwatch, model: str, saved: dict[str, float]) -> dict[str, float]:

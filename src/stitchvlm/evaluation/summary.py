@@ -6,6 +6,7 @@ from typing import Any
 
 from stitchvlm.evaluation.metrics import normalise
 from stitchvlm.evaluation.statistics import Difference, Spread, mean_interval, paired_difference
+from stitchvlm.plural import counted
 
 Record = dict[str, Any]
 
@@ -15,6 +16,7 @@ class Summary:
     """A group of answered questions.
 
     Attributes:
+        pictures: how many different ones the questions are about.
         accuracy: mean score of the answers; ``low`` and ``high`` bound it with 95 % confidence, counting what questions about
             one picture have in common. None where nobody said what is right.
         agreement: share of questions to which both models gave the same answer; None unless both answered every question.
@@ -35,6 +37,7 @@ class Summary:
     """
 
     n: int
+    pictures: int
     accuracy: float | None
     low: float | None
     high: float | None
@@ -62,6 +65,7 @@ class Summary:
         lived = [record["live"] for record in records if record["live"]]
         return cls(
             n=n,
+            pictures=len(set(groups_of(records))),
             accuracy=_mean_or_none(scores),
             low=low,
             high=high,
@@ -104,6 +108,11 @@ def scores_by_id(records: Sequence[Record]) -> dict[str, float]:
 def groups_of(records: Sequence[Record]) -> list[str]:
     """Per answered question what it has in common with those that depend on it."""
     return [record["group"] for record in records]
+
+
+def asked_about(n: int, pictures: int | None) -> str:
+    """So many questions about so many pictures, in words; results from before say nothing of pictures."""
+    return counted(n, "question") + (f" about {counted(pictures, 'picture')}" if pictures else "")
 
 
 def _difference(records: Sequence[Record], baseline: Mapping[str, float]) -> Difference | None:

@@ -21,7 +21,8 @@ from stitchvlm.families.llava_onevision import LlavaOnevision
 from stitchvlm.families.placement import check_device_map, check_parts, places, usable_device, whole_map
 from stitchvlm.families.quantize import check_places, check_quantize, quantizer
 from stitchvlm.families.qwen_vl import QwenVL
-from stitchvlm.methods import Evidence, Method
+from stitchvlm.families.suitable import check_suitable, idle_tile_options
+from stitchvlm.methods import Method, TokenReducer
 
 _BUILT_IN: tuple[type[Family], ...] = (InternVL, QwenVL, LlavaOnevision)
 
@@ -112,16 +113,22 @@ def check_checkpoint(source: str, method: Method | None = None) -> dict[str, Any
 
     Raises:
         ValueError: if the checkpoint is missing or of no supported family.
-        UnsuitableMethodError: if it cannot show what the method wants to see.
+        UnsuitableMethodError: if it cannot do what the method asks for.
         DataError: if its config is broken.
     """
     config = read_json(checkpoint_folder(source) / "config.json")
     family = _family_of(source, config)
-    if method is not None and Evidence.VISION in method.needs and not family.shows_vision:
-        raise UnsuitableMethodError(
-            f"{method.name} needs {Evidence.VISION.value}, which {family.name} models do not show: choose another method"
-        )
+    if method is not None:
+        check_suitable(family, method)
     return config
+
+
+def check_one_picture(source: str, method: Method, max_tiles: int | None = None) -> None:
+    """Raise an UnsuitableMethodError if options of the method do nothing where every question is about one picture."""
+    if isinstance(method, TokenReducer) and method.tile_options:
+        config = read_json(checkpoint_folder(source) / "config.json")
+        if idle := idle_tile_options(_family_of(source, config), method, max_tiles):
+            raise UnsuitableMethodError(idle)
 
 
 def text_layers(config: dict[str, Any]) -> int:
@@ -193,6 +200,7 @@ __all__ = [
     "available_families",
     "check_checkpoint",
     "check_device_map",
+    "check_one_picture",
     "check_quantizable",
     "load_hollow",
     "load_vlm",

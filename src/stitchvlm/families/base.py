@@ -14,6 +14,7 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 from stitchvlm.attention import Tap
 from stitchvlm.layout import VisualLayout
 from stitchvlm.methods.base import VisionEvidence
+from stitchvlm.plural import counted
 from stitchvlm.records import Question
 from stitchvlm.reduction import TokenStream
 from stitchvlm.schedule import Shrink
@@ -197,10 +198,17 @@ class Family(ABC):
 
     Attributes:
         shows_vision: whether :meth:`encode_and_show` can tell what the vision encoder attends to.
+        cuts_pictures: False where a picture is one tile whatever ``max_tiles`` is.
     """
 
     name: ClassVar[str]
     shows_vision: ClassVar[bool] = False
+    cuts_pictures: ClassVar[bool] = True
+
+    @property
+    def crops(self) -> bool:
+        """Whether a part of a picture may be encoded as if it had been cut out, for which :meth:`encoded_around` is there."""
+        return type(self).encoded_around is not Family.encoded_around
 
     @abstractmethod
     def matches(self, config: dict[str, Any]) -> bool:
@@ -360,7 +368,9 @@ def assemble_prompt(
     present = present or [torch.arange(layout.n_visual) for layout in inputs.layouts]
     n_expected = sum(map(len, present))
     if visual.shape[0] != n_expected:
-        raise ValueError(f"{vlm.source} made {visual.shape[0]} visual tokens where its config promises {n_expected}")
+        raise ValueError(
+            f"{vlm.source} made {counted(visual.shape[0], 'visual token')} where its config promises {n_expected}"
+        )
     device, embedding = vlm.device, vlm.model.get_input_embeddings()
     token_ids = pad_left(inputs.token_ids, value=vlm.pad_id).to(device)
     rows = [_places(layout, there) for layout, there in zip(inputs.layouts, present, strict=True)]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stitchvlm.embedded import EMBEDDED, EMBEDDED_PAIR
 from stitchvlm.families.base import Family
 
 
@@ -76,6 +77,17 @@ _PAIRS = (
     Pair("Qwen/Qwen2.5-VL-3B-Instruct", "Qwen/Qwen2.5-VL-72B-Instruct"),
     Pair("Qwen/Qwen3-VL-2B-Instruct", "Qwen/Qwen3-VL-32B-Instruct"),
 )
+_EMBEDDED_PAIRS = tuple(Pair(EMBEDDED_PAIR[0], large) for large in EMBEDDED if large != EMBEDDED_PAIR[0])
+
+
+def small_for(large: str) -> str | None:
+    """A small checkpoint that is known to go with a large one."""
+    return next((pair.small for pair in (*_PAIRS, *_EMBEDDED_PAIRS) if pair.large == large), None)
+
+
+def large_for(small: str) -> str | None:
+    """A large checkpoint that is known to go with a small one."""
+    return next((pair.large for pair in (*_PAIRS, *_EMBEDDED_PAIRS) if pair.small == small), None)
 
 
 def known_lines(families: Sequence[Family]) -> list[tuple[Family, Line]]:

@@ -43,6 +43,7 @@ class QwenVL(Family):
     """Qwen2-VL, Qwen2.5-VL and the dense models of Qwen3-VL."""
 
     name = "Qwen-VL"
+    cuts_pictures = False
 
     def matches(self, config: dict[str, Any]) -> bool:
         return config.get("model_type") in _MODELS

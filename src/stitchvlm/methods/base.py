@@ -163,6 +163,11 @@ class TokenReducer(Method):
         """
         return False
 
+    @property
+    def tile_options(self) -> tuple[str, ...]:
+        """Names of the options in use that choose among tiles, and so do nothing to a picture that is one tile."""
+        return ()
+
     @abstractmethod
     def reduce(self, view: ReductionView, n_keep: Sequence[int]) -> Reduction:
         """Decide which visual tokens of every row stay, ``n_keep[row]`` of them."""

@@ -80,6 +80,11 @@ class Guided(TokenScorer):
     def crops(self) -> bool:
         return self.crop
 
+    @property
+    def tile_options(self) -> tuple[str, ...]:
+        used = {"tile_budget": self.tile_budget > 0, "tile_mass": self.tile_mass < 1, "skip_tiles": self.skip_tiles}
+        return tuple(name for name, is_used in used.items() if is_used)
+
     def reduce(self, view: ReductionView, n_keep: Sequence[int]) -> Reduction:
         scores = self.score(view)
         rows = zip(scores, view.layouts, view.present, strict=True)

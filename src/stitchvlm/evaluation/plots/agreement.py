@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from stitchvlm.evaluation.plots.style import COLOURS, FAINT, GUIDED, headline, new_figure
+from stitchvlm.plural import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,5 +34,5 @@ def draw_agreement(agreement: dict[str, Any]) -> "Figure":
         axes.set_ylim(0, 102)
     all_axes[0].set_ylabel("top tokens shared with all layers\nof the large model, %, with 95 % interval")
     figure.legend(*all_axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    headline(figure, f"Who looks where the large model looks ({agreement['n']} questions)")
+    headline(figure, f"Who looks where the large model looks ({counted(agreement['n'], 'question')})")
     return figure

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from stitchvlm.evaluation.plots.style import ALONE, COLOURS, draw_alone, headline, new_figure
 from stitchvlm.evaluation.tables import StudyTable, TableRow
+from stitchvlm.plural import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,5 +38,5 @@ def draw_exits(study: StudyTable, rows: Sequence[TableRow]) -> "Figure":
     for axes in (left, right):
         axes.set_xlabel("questions that the small model answers, %")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    headline(figure, f"Every exit threshold ({study.task}, {study.rows[0].all['n']} questions)")
+    headline(figure, f"Every exit threshold ({study.task}, {counted(study.rows[0].all['n'], 'question')})")
     return figure

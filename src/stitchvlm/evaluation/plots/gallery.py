@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from stitchvlm.evaluation.plots.style import new_figure
+from stitchvlm.plural import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +20,7 @@ def draw_gallery(exhibits: Sequence[dict[str, Any]], folder: Path) -> "Figure":
     height = sum(3.35 * row[0].height / row[0].width + 0.5 for row in pictures)
     figure, all_axes = new_figure(10.4, height, columns=3, rows=len(exhibits))
     for one, row, row_axes in zip(exhibits, pictures, all_axes, strict=True):
-        share = f"{one['n_kept']} of {one['n_visual']} visual tokens kept"
+        share = f"{one['n_kept']} of {counted(one['n_visual'], 'visual token')} kept"
         titles = (
             f"{_wrapped(one['question'])}\nright: {one['gold']}",
             f"where the small model looked\nits answer: {one['small_answer']}",

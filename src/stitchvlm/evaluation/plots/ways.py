@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from stitchvlm.evaluation.plots.style import ALONE, COLOURS, GUIDED, draw_alone, draw_intervals, headline, new_figure
 from stitchvlm.evaluation.settings import LARGE_ALONE, SMALL_ALONE
 from stitchvlm.evaluation.tables import StudyTable, TableRow, settings_of
+from stitchvlm.plural import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,7 +116,7 @@ def _panels(
     everywhere = _handles(all_axes[0]) | _handles(all_axes[len(methods) - 1])
     names = [name for name in (LARGE_ALONE, SMALL_ALONE, _BEHIND) if name in everywhere]
     figure.legend([everywhere[name] for name in names], names, loc="outside lower center", ncols=3)
-    headline(figure, f"{titles[0]} ({study.task}, {study.rows[0].all['n']} questions)")
+    headline(figure, f"{titles[0]} ({study.task}, {counted(study.rows[0].all['n'], 'question')})")
     return figure, all_axes[: len(methods)]
 
 
