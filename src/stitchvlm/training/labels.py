@@ -48,6 +48,7 @@ class Labels:
         figures: under which name the log has a column's accuracy, for those that it has; columns of one name share it.
         words: names for classes from 1 on, and the columns that have them.
         weights: how much a column counts where it is not 1.
+        loud: for columns in which some classes count more than others, the weight of each class.
         without_small: from labels `[views, rows * columns, columns]`, rows and columns of a view, and a number of points, to
             labels that are silent about characters on fewer points; None where no stage asks for it.
     """
@@ -58,6 +59,7 @@ class Labels:
     figures: dict[str, str]
     words: list[tuple[tuple[str, ...], list[str]]]
     weights: dict[str, float] = field(default_factory=dict)
+    loud: dict[str, tuple[float, ...]] = field(default_factory=dict)
     without_small: Callable[[np.ndarray, tuple[int, int], int], np.ndarray] | None = None
 
 

@@ -125,8 +125,8 @@ RECEIPTS = Recipe(
             ),
             _tower(
                 "placed",
-                Budget(3_400, peak_rate=1e-3, decay_from=0.0),
-                ("crops",) * 3 + ("real-crops",) * 4 + ("boards", "scenes"),
+                Budget(3_200, peak_rate=1e-3, decay_from=0.0),
+                ("crops",) * 3 + ("real-crops",) * 5 + ("boards", "scenes"),
                 ("crops-check", "real-crops-check", "scenes-check"),
                 window=8,
                 places=True,

@@ -55,6 +55,8 @@ NARROW = "1Iil.,:;'|!"
 _NARROW = [1 + FOLDED.index(char) for char in dict.fromkeys(NARROW.upper()) if char != "L"]
 _AMOUNT = re.compile(r"\D{0,4}-?\d[\d,. ]*[.,]\d\d\D{0,4}")
 _DATE = re.compile(r"\b(\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4}|\d{1,2}[- ]?[A-Za-z]{3,9}[-, ]*\d{2,4})\b")
+_LOUD = (1.0, *(2.5 if char in "0123456789.,:/-" else 1.0 for char in FOLDED))
+"""Totals and dates are made of digits, and a single wrong one spoils them; words can be guessed from the rest of them."""
 _EQUAL = 4 / (BANDS * POINTS)
 """Points together count as four columns do, however many they are."""
 
@@ -190,5 +192,6 @@ SPELLED_LABELS = Labels(
         (tuple(FOLDED), [f"char{place}" for place in _PLACES]),
     ],
     weights={name: _EQUAL for name in HEADS if name[-1].isdigit()},
+    loud={f"char{place}": _LOUD for place in _PLACES},
     without_small=without_small,
 )

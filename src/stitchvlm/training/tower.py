@@ -89,6 +89,8 @@ def dense_loss(
     for column, (name, scores) in enumerate(zip(labels.heads, columns, strict=True)):
         target = told[..., column].long()
         weight = torch.where(target > 0, 1.0, _EMPTY_WEIGHT) * (target != IGNORE)
+        if name in labels.loud:
+            weight = weight * torch.tensor(labels.loud[name], device=told.device)[target.clamp(min=0)]
         losses = F.cross_entropy(scores.flatten(0, 1), target.clamp(min=0).flatten(), reduction="none")
         loss = (losses * weight.flatten()).sum() / weight.sum().clamp(min=1.0)
         total = total + labels.weights.get(name, 1.0) * loss
