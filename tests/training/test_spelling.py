@@ -13,12 +13,12 @@ from stitchvlm.training.documents.document import CHARACTERS
 from stitchvlm.training.grid import Tiles
 from stitchvlm.training.internvl import window_positions
 from stitchvlm.training.kinds import KINDS
-from stitchvlm.training.labels import IGNORE
+from stitchvlm.training.labels import IGNORE, Labels
 from stitchvlm.training.regions import token_boxes, tokens_touching
 from stitchvlm.training.scene import Glyph
 from stitchvlm.training.spelling import COLUMN, FOLDED, TEXTS, kind_of_text, spelled_labels, without_small
 from stitchvlm.training.tokenizer import DOCUMENT_SPEECH
-from stitchvlm.training.tower import place_loss
+from stitchvlm.training.tower import dense_loss, place_loss
 from stitchvlm.training.worlds import DOCUMENTS
 
 KIND = KINDS["internvl_448"]
@@ -90,6 +90,18 @@ def test_small_characters_may_be_left_out():
     assert letters == {"X"} and (silent[changed] == IGNORE).all()
     assert np.array_equal(silent[:, :32], spelled_labels(wide, None, TILES)[:, :32])
     assert (without_small(told, (16, 16), 4)[:, :32, chars] > 0).sum() == 0
+
+
+def test_a_wrong_digit_costs_more_than_a_wrong_letter():
+    """Two characters, a letter known for certain and a digit guessed among all classes alike, or the other way round."""
+    labels = Labels({"char00": 3}, spelled_labels, slice(0, 1), {}, [], loud={"char00": (1.0, 1.0, 2.5)})
+    told = torch.tensor([[[1], [2]]])
+    sure = torch.tensor([[[0.0, 50.0, 0.0], [0.0, 0.0, 50.0]]])
+    for unsure, weight in ((0, 1.0), (1, 2.5)):
+        logits = sure.clone()
+        logits[0, unsure] = 0.0
+        loss, _ = dense_loss([logits], told, labels)
+        assert loss.item() == pytest.approx(weight * np.log(3) / 3.5, rel=1e-5)
 
 
 @pytest.mark.parametrize(
