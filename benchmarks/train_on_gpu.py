@@ -20,7 +20,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src"
 sys.path.insert(0, str(SOURCE))
 
 from stitchvlm.training.loop import Deadline  # noqa: E402
-from stitchvlm.training.recipe import with_receipts  # noqa: E402
+from stitchvlm.training.recipe import adapt, with_receipts  # noqa: E402
 from stitchvlm.training.run import draw, find_recipe  # noqa: E402
 
 ARCHIVE, PIECE = "pair.tar", 15_000_000
@@ -39,6 +39,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--pace", type=float, default=0.16, help="multiplies budgets; 0.16 fits scenes into three calls"
     )
+    parser.add_argument("--pictures", type=float, default=1.0, help="multiplies the pictures to learn from")
     parser.add_argument("--init-from", type=Path, help="saved pair, or pieces of one, where there is no training state")
     parser.add_argument("--begin", help="the stage that begins with it (default: the last)")
     parser.add_argument("--device", default="cuda")
@@ -51,7 +52,13 @@ def run_training(given: argparse.Namespace, minutes: float) -> int:
     options = {"--fonts": given.fonts, "--begin": given.begin, "--receipts": given.receipts}
     options["--init-from"] = unpacked(given.init_from, given.work / "begin")
     options |= {"--recipe": given.recipe, "--out": given.work, "--minutes": round(minutes, 2)}
-    options |= {"--scale": given.scale, "--pace": given.pace, "--device": given.device, "--threads": 4}
+    options |= {
+        "--scale": given.scale,
+        "--pace": given.pace,
+        "--pictures": given.pictures,
+        "--device": given.device,
+        "--threads": 4,
+    }
     words = [str(word) for option in options.items() if option[1] is not None for word in option]
     command = [sys.executable, "-m", "stitchvlm.training", *words]
     return subprocess.run(command, env={**os.environ, "PYTHONPATH": str(SOURCE)}, check=False).returncode
@@ -93,7 +100,7 @@ def main() -> int:
         unpacked(given.out, given.unpack)
         return 0
     try:
-        recipe = with_receipts(find_recipe(given.recipe), given.receipts)
+        recipe = with_receipts(adapt(find_recipe(given.recipe), pictures=given.pictures), given.receipts)
         drawn = draw(recipe, given.work, deadline, given.fonts, os.cpu_count() or 1)
     except (ValueError, OSError) as error:
         print(f"train_on_gpu: {error}", file=sys.stderr)

@@ -203,8 +203,9 @@ def test_wrong_requests_are_one_sentence_each(out, no_fonts, monkeypatch):
         train("tiny", out, only="middle")
     with pytest.raises(ValueError, match="'wide' needs weights to begin with"):
         train("tiny", out, begin="wide")
-    with pytest.raises(ValueError, match="positive, not 0 and 1.0"):
-        train("tiny", out, scale=0)
+    for wrong, told in (({"scale": 0}, "0, 1.0 and 1.0"), ({"pictures": 0.0}, "1, 1.0 and 0.0")):
+        with pytest.raises(ValueError, match=f"positive, not {told}"):
+            train("tiny", out, **wrong)
     with pytest.raises(ValueError, match="nowhere is no folder: name one with a saved pair"):
         train("tiny", out, init_from=out / "nowhere")
     with pytest.raises(ValueError, match="nowhere is no folder of fonts"):
@@ -234,7 +235,9 @@ def test_the_module_ends_with_a_code_and_one_sentence(tiny_world, tmp_path, no_f
 
 @pytest.mark.parametrize("name", ["scenes", "receipts"])
 def test_scale_and_pace_multiply_batches_and_budgets(name):
-    before, after = RECIPES[name], adapt(RECIPES[name], scale=4, pace=0.5)
+    before, after = RECIPES[name], adapt(RECIPES[name], scale=4, pace=0.5, pictures=3)
+    counts = [{name: own.count for name, own in recipe.pictures.items()} for recipe in (before, after)]
+    assert counts[1] == {name: n if name.endswith("-check") else 3 * n for name, n in counts[0].items()}
     for which, stages in before.stages.items():
         for old, new in zip(stages, after.stages[which], strict=True):
             assert new.tiles_a_step == 4 * old.tiles_a_step

@@ -36,6 +36,7 @@ def train(
     ] = None,
     scale: Annotated[int, typer.Option(metavar="N", min=1, help="Multiplies pictures and tiles a step.")] = 1,
     pace: Annotated[float, typer.Option(metavar="F", help="Multiplies the time that every stage gets.")] = 1.0,
+    pictures: Annotated[float, typer.Option(metavar="F", help="Multiplies the pictures to learn from.")] = 1.0,
     compiled: Annotated[
         bool, typer.Option("--compiled", help="Compile the vision tower's layers; a CPU needs a C++ compiler for it.")
     ] = False,
@@ -62,6 +63,7 @@ def train(
         begin=begin,
         scale=scale,
         pace=pace,
+        pictures=pictures,
         receipts=receipts,
         compiled=compiled,
     )

@@ -82,8 +82,13 @@ class Recipe:
     speech: Speech = SCENE_SPEECH
 
 
-def adapt(recipe: Recipe, scale: int = 1, pace: float = 1.0) -> Recipe:
-    """The recipe with `scale` times as many pictures and tiles a step, and `pace` times as long budgets."""
+def adapt(recipe: Recipe, scale: int = 1, pace: float = 1.0, pictures: float = 1.0) -> Recipe:
+    """The recipe with `scale` times as many pictures and tiles a step, `pace` times as long budgets, and `pictures` times as
+    many pictures to learn from.
+
+    Raises:
+        ValueError: if one of them is not positive.
+    """
 
     def adapted(stage: Stage) -> Stage:
         minutes, steps = (length and pace * length for length in (stage.budget.minutes, stage.budget.steps))
@@ -94,9 +99,16 @@ def adapt(recipe: Recipe, scale: int = 1, pace: float = 1.0) -> Recipe:
             lesson = replace(lesson, pictures=scale * lesson.pictures, most_tiles=most)
         return replace(stage, budget=budget, lesson=lesson, tiles_a_step=scale * stage.tiles_a_step)
 
-    if scale < 1 or not 0 < pace < math.inf:
-        raise ValueError(f"scale and pace must be positive, not {scale} and {pace}")
-    return replace(recipe, stages={which: tuple(map(adapted, stages)) for which, stages in recipe.stages.items()})
+    def more(name: str, own: Pictures) -> Pictures:
+        return own if name.endswith("-check") else replace(own, count=math.ceil(pictures * own.count))
+
+    if scale < 1 or not 0 < pace < math.inf or not 0 < pictures < math.inf:
+        raise ValueError(f"scale, pace and pictures must be positive, not {scale}, {pace} and {pictures}")
+    return replace(
+        recipe,
+        stages={which: tuple(map(adapted, stages)) for which, stages in recipe.stages.items()},
+        pictures={name: more(name, own) for name, own in recipe.pictures.items()},
+    )
 
 
 def with_receipts(recipe: Recipe, folder: str | Path | None) -> Recipe:

@@ -59,6 +59,7 @@ def train(
     begin: str | None = None,
     scale: int = 1,
     pace: float = 1.0,
+    pictures: float = 1.0,
     receipts: str | Path | None = None,
     compiled: bool = False,
 ) -> bool:
@@ -70,13 +71,14 @@ def train(
 
     The large model grows out of the finished small one. Where a model has no training state yet, `init_from` gives it the
     weights of a saved pair (or of a single model), and the stage `begin`, or else the last one, is the first; behind a
-    stage that only the small model has, the large one grows anew. `scale` and `pace` multiply batches and budgets.
+    stage that only the small model has, the large one grows anew. `scale`, `pace` and `pictures` multiply
+    batches, budgets and what is drawn.
 
     A recipe that reads documents learns from real ones as well where `receipts` names a folder with some (`documents.real`);
     of these the split `train` alone is read. `compiled` makes the tower's stages faster where there is a compiler.
     """
     folder, deadline = Path(out), Deadline(minutes)
-    chosen = with_receipts(adapt(find_recipe(recipe), scale, pace), receipts)
+    chosen = with_receipts(adapt(find_recipe(recipe), scale, pace, pictures), receipts)
     names = tuple(chosen.stages) if only is None else (only,)
     _check(folder, names, tuple(chosen.stages), resume, init_from, begin)
     if compiled and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++", "cl"))):
