@@ -200,12 +200,24 @@ def test_train_hands_everything_on(monkeypatch, tmp_path):
 
     monkeypatch.setattr("stitchvlm.training.train", follow)
     result = stitch(
-        "train", "--out", str(tmp_path), "--minutes", "1.5", "--only", "small", "--device", "cpu", "--no-resume"
+        "train",
+        "--out",
+        str(tmp_path),
+        "--minutes",
+        "1.5",
+        "--only",
+        "small",
+        "--device",
+        "cpu",
+        "--no-resume",
+        "--compiled",
     )
     assert result.exit_code == 0 and "the same command goes on" in result.stdout
     settings = {"recipe": "scenes", "out": tmp_path, "minutes": 1.5, "seed": 7, "resume": False, "only": "small"}
     drawing = {"fonts": None, "threads": None, "device": "cpu", "workers": 2}
-    assert given == settings | drawing | {"init_from": None, "begin": None, "scale": 1, "pace": 1.0, "receipts": None}
+    amounts = {"scale": 1, "pace": 1.0, "pictures": 1.0}
+    others = {"init_from": None, "begin": None, "receipts": None, "compiled": True}
+    assert given == settings | drawing | amounts | others
 
 
 def test_an_unknown_recipe_is_one_sentence(tmp_path):
