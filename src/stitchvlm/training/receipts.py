@@ -133,7 +133,7 @@ RECEIPTS = Recipe(
             ),
             _tower(
                 "tiles",
-                Budget(1_200, peak_rate=7e-4, decay_from=0.0),
+                Budget(600, peak_rate=5e-4, decay_from=0.0),
                 ("crops", "crops", "documents", "real-crops", "real", "boards", "scenes"),
                 ("documents-check", "real-check", "scenes-check"),
                 least_points=2,
