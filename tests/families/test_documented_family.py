@@ -1,14 +1,10 @@
 """The family that the documentation shows works as it stands there."""
 
-import re
-import sys
-import tomllib
-from importlib.metadata import EntryPoint
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
+from documented import documented_class, documented_entry_point
 from test_engine import picture
 from tiny import save_tiny_internvl
 
@@ -25,10 +21,7 @@ QUESTIONS = [make_question("Both?", PICTURES), make_question("This?", PICTURES[0
 
 @pytest.fixture(scope="module")
 def one_tile() -> type:
-    code = re.search(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL).group(1)
-    names: dict = {"__name__": "documented"}
-    exec(compile(code, str(DOCUMENT), "exec"), names)
-    return names["OneTile"]
+    return documented_class(DOCUMENT, "OneTile")
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +52,6 @@ def test_its_line_in_the_registry_is_all_that_the_whole_path_needs(one_tile, fol
 
 
 def test_the_documented_entry_point_is_one_that_the_package_looks_for(one_tile, monkeypatch):
-    text = re.search(r"```toml\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL).group(1)
-    ((group, named),) = tomllib.loads(text)["project"]["entry-points"].items()
-    ((name, value),) = named.items()
-    entry = EntryPoint(name, value, group)
-    assert group == plugins.GROUP and entry.attr == one_tile.__name__
-    module = ModuleType(entry.module)
-    module.OneTile = one_tile
-    monkeypatch.setitem(sys.modules, entry.module.partition(".")[0], ModuleType("package"))
-    monkeypatch.setitem(sys.modules, entry.module, module)
+    entry = documented_entry_point(DOCUMENT, one_tile, monkeypatch)
+    assert entry.group == plugins.GROUP and entry.attr == one_tile.__name__
     assert isinstance(plugins.load(entry), one_tile)

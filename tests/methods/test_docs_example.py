@@ -1,16 +1,12 @@
 """The method that the documentation shows works as it stands there."""
 
 import inspect
-import re
-import sys
-import tomllib
-from importlib.metadata import EntryPoint
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import test_contract
 import torch
+from documented import documented_class, documented_entry_point
 
 import stitchvlm.methods
 from stitchvlm.families.tiles import tiled_layout
@@ -21,10 +17,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "add-a-method.md"
 
 @pytest.fixture(scope="module")
 def centre() -> type:
-    code = re.search(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL).group(1)
-    names: dict = {"__name__": "documented"}
-    exec(compile(code, str(DOCUMENT), "exec"), names)
-    return names["Centre"]
+    return documented_class(DOCUMENT, "Centre")
 
 
 def test_the_documented_method_keeps_the_middle(centre):
@@ -53,13 +46,6 @@ def test_the_contract_is_asked():
 
 
 def test_the_documented_entry_point_is_one_that_the_package_looks_for(centre, monkeypatch):
-    text = re.search(r"```toml\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL).group(1)
-    ((group, named),) = tomllib.loads(text)["project"]["entry-points"].items()
-    ((name, value),) = named.items()
-    entry = EntryPoint(name, value, group)
-    assert group == plugins.GROUP and entry.attr == centre.__name__
-    module = ModuleType(entry.module)
-    module.Centre = centre
-    monkeypatch.setitem(sys.modules, entry.module.partition(".")[0], ModuleType("package"))
-    monkeypatch.setitem(sys.modules, entry.module, module)
-    assert plugins.load(name, [entry]) is centre
+    entry = documented_entry_point(DOCUMENT, centre, monkeypatch)
+    assert entry.group == plugins.GROUP and entry.attr == centre.__name__
+    assert plugins.load(entry.name, [entry]) is centre

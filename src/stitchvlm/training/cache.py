@@ -110,8 +110,9 @@ def render_set(
     job = _Job(folder, name, seed, style, fonts, cut, labels, size)
     starts = range(0, pictures, size)
     missing = [first for first in starts if not _index_of(folder, name, first).exists()]
+    expected = made_as(style, cut, labels)
     for first in sorted(set(starts) - set(missing)):
-        _check_shard(_index_of(folder, name, first), made_as(style, cut, labels))
+        _check_shard(_index_of(folder, name, first), expected)
     with _mapper(min(workers, len(missing))) as each:
         for k in range(0, len(missing), workers):
             if deadline is not None and deadline.passed():

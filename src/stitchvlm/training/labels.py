@@ -94,8 +94,13 @@ def owner_of_cells(owner: np.ndarray, view: View) -> np.ndarray:
 
 def visible_part(glyph: Glyph, rectangle: Box) -> Box | None:
     """The glyph's box cut to the view, or None where too little of it is left to be read."""
-    x0, y0 = max(glyph.x - glyph.width / 2, rectangle[0]), max(glyph.y - glyph.height / 2, rectangle[1])
-    x1, y1 = min(glyph.x + glyph.width / 2, rectangle[2]), min(glyph.y + glyph.height / 2, rectangle[3])
+    left, top, right, bottom = glyph.box
+    x0, y0, x1, y1 = (
+        max(left, rectangle[0]),
+        max(top, rectangle[1]),
+        min(right, rectangle[2]),
+        min(bottom, rectangle[3]),
+    )
     if x1 <= x0 or y1 <= y0 or (x1 - x0) * (y1 - y0) < _VISIBLE_SHARE * glyph.width * glyph.height:
         return None
     return x0, y0, x1, y1

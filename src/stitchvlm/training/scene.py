@@ -18,6 +18,12 @@ class Glyph:
     begins: bool
     ends: bool
 
+    @property
+    def box(self) -> Box:
+        """The rectangle that it takes up."""
+        half_width, half_height = self.width / 2, self.height / 2
+        return self.x - half_width, self.y - half_height, self.x + half_width, self.y + half_height
+
 
 @dataclass(frozen=True)
 class Thing:

@@ -16,7 +16,7 @@ from . import questions
 from .documents import Document, draw_crop, draw_document
 from .documents import questions as document_questions
 from .documents.augment import augment, cut_square
-from .documents.document import Written
+from .documents.document import PARTS, Written
 from .documents.form import LABEL
 from .documents.real import RealReceipt, read_receipts
 from .generator import Style, draw_scene
@@ -199,10 +199,7 @@ def in_capitals(document: Document) -> Document:
         return written and replace(written, text=written.text.upper())
 
     lines = tuple(replace(line, text=line.text.upper()) for line in document.lines)
-    items = tuple(
-        replace(item, **{part: capital(getattr(item, part)) for part in ("name", "quantity", "unit_price", "price")})
-        for item in document.items
-    )
+    items = tuple(replace(item, **{part: capital(getattr(item, part)) for part in PARTS}) for item in document.items)
     fields = {
         LABEL + name.removeprefix(LABEL).upper() if name.startswith(LABEL) else name: capital(written)
         for name, written in document.fields.items()

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from ..scene import Box
-from .document import Document, Item, Line, Written, around
+from .document import PARTS, Document, Item, Line, Written, around
 from .warp import Warp, corners
 
 
@@ -37,7 +37,7 @@ def moved(document: Document, warp: Warp, window: Box) -> Document:
     for item in document.items:
         name = keep(item.name)
         if name is not None:
-            parts = {part: keep(getattr(item, part)) for part in ("quantity", "unit_price", "price")}
+            parts = {part: keep(getattr(item, part)) for part in PARTS if part != "name"}
             items.append(Item(name, figure=item.figure and place(item.figure), value=item.value, **parts))
     lines = tuple(line for each in document.lines if (line := _moved_line(each, warp, corner, size)) is not None)
     return replace(document, width=size[0], height=size[1], lines=lines, fields=fields, items=tuple(items))
@@ -58,7 +58,7 @@ def _moved_line(line: Line, warp: Warp, corner: np.ndarray, size: tuple[int, int
     if not shown:
         return None
     text = "".join(("" if k == 0 or not glyph.begins else " ") + glyph.char for k, glyph in enumerate(shown))
-    box = around((g.x - g.width / 2, g.y - g.height / 2, g.x + g.width / 2, g.y + g.height / 2) for g in shown)
+    box = around(glyph.box for glyph in shown)
     return Line(text, box, line.row, tuple(shown), line.placed)
 
 

@@ -94,7 +94,7 @@ class Document:
             ],
             "fields": {name: _to_json(written) for name, written in self.fields.items()},
             "items": [
-                {name: _to_json(getattr(item, name)) for name in _PARTS}
+                {name: _to_json(getattr(item, name)) for name in PARTS}
                 | {"figure": item.figure and list(item.figure), "value": item.value}
                 for item in self.items
             ],
@@ -116,7 +116,7 @@ class Document:
         )
         items = tuple(
             Item(
-                **{name: _from_json(item[name]) for name in _PARTS},
+                **{name: _from_json(item[name]) for name in PARTS},
                 figure=item["figure"] and tuple(item["figure"]),
                 value=item["value"],
             )
@@ -126,7 +126,8 @@ class Document:
         return cls(data["kind"], data["width"], data["height"], lines, fields, items, data["estimated"])
 
 
-_PARTS = ("name", "quantity", "unit_price", "price")
+PARTS = ("name", "quantity", "unit_price", "price")
+"""What may be written of an item."""
 
 
 def _values(glyph: Glyph) -> list[Any]:

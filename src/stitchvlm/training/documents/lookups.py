@@ -20,7 +20,7 @@ def _field(name: str) -> Callable[[Document, random.Random], Made]:
         written = document.fields.get(name)
         if written is None or not is_certain(document, name, written):
             return None
-        return rng.choice(suited(wordings.FIELDS[name], document)), document.fields[name]
+        return rng.choice(suited(wordings.FIELDS[name], document)), written
 
     return make
 

@@ -35,8 +35,7 @@ def words_of(line: Line) -> list[Written]:
     glyphs = iter(line.glyphs)
     for word in line.text.split():
         own = [next(glyphs) for _ in word]
-        edges = ((g.x - g.width / 2, g.y - g.height / 2, g.x + g.width / 2, g.y + g.height / 2) for g in own)
-        found.append(Written(word, (around(edges),)))
+        found.append(Written(word, (around(glyph.box for glyph in own),)))
     return found
 
 

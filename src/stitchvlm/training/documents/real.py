@@ -14,7 +14,8 @@ from typing import Any
 from PIL import Image
 
 from ..scene import Box, Glyph
-from .document import CHARACTERS, Document, Line, Written, around
+from .document import CHARACTERS, Document, Line, Written
+from .reading import words_of
 
 _CAPITALS = 0.72
 """Height of capitals in heights of a line's box, which holds descenders and some air."""
@@ -205,13 +206,7 @@ def _names_nothing(row: str) -> bool:
 
 
 def _word_boxes(line: Line) -> tuple[Box, ...]:
-    boxes: list[list[Box]] = []
-    for g in line.glyphs:
-        box = g.x - g.width / 2, g.y - g.height / 2, g.x + g.width / 2, g.y + g.height / 2
-        if g.begins or not boxes:
-            boxes.append([])
-        boxes[-1].append(box)
-    return tuple(around(word) for word in boxes)
+    return tuple(word.box for word in words_of(line))
 
 
 def _over_lines(wanted: list[str], lines: tuple[Line, ...]) -> tuple[Box, ...]:

@@ -16,10 +16,8 @@ def outlined(picture: Image.Image, document: Document) -> Image.Image:
     shown = picture.convert("RGB")
     draw = ImageDraw.Draw(shown)
     for line in document.lines:
-        for g in line.glyphs:
-            draw.rectangle(
-                (g.x - g.width / 2, g.y - g.height / 2, g.x + g.width / 2, g.y + g.height / 2), outline=_GLYPH
-            )
+        for glyph in line.glyphs:
+            draw.rectangle(glyph.box, outline=_GLYPH)
         draw.rectangle(line.box, outline=_LINE)
     for item in document.items:
         parts = (item.name, item.quantity, item.unit_price, item.price)

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..scene import Box, Glyph
-from .document import Document, Item, Line, Written, around
+from .document import PARTS, Document, Item, Line, Written, around
 from .page import Page, Run, Tag
 from .warp import Warp, corners
-
-_PARTS = {"name", "quantity", "unit_price", "price"}
 
 
 def _paper_glyphs(runs: Sequence[Run]) -> np.ndarray:
@@ -37,8 +35,7 @@ def _in_picture(flat: np.ndarray, warp: Warp, corner: tuple[float, float]) -> np
 
 def _box_of(glyphs: Sequence[Glyph]) -> Box:
     """The box of glyphs, in hundredths of a pixel."""
-    edges = around((g.x - g.width / 2, g.y - g.height / 2, g.x + g.width / 2, g.y + g.height / 2) for g in glyphs)
-    x0, y0, x1, y1 = (round(edge, 2) for edge in edges)
+    x0, y0, x1, y1 = (round(edge, 2) for edge in around(glyph.box for glyph in glyphs))
     return x0, y0, x1, y1
 
 
@@ -110,7 +107,7 @@ def _items(found: dict[str, Written], page: Page, warp: Warp, corner: tuple[floa
     names = [name.removesuffix(".name") for name in found if name.startswith("item.") and name.endswith(".name")]
     items = []
     for name in names:
-        parts = {part: found.get(f"{name}.{part}") for part in _PARTS - {"name"}}
+        parts = {part: found.get(f"{name}.{part}") for part in PARTS if part != "name"}
         figure, value = None, None
         if name in page.figures:
             box, value = page.figures[name]
