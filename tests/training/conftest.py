@@ -52,10 +52,10 @@ def speaker():
 
 @pytest.fixture(scope="session")
 def build_large_tiles(speaker):
-    """Builds a model of some size for tiles of 448 pixels."""
+    """Builds a model of some size, but for its vision width, for tiles of 448 pixels."""
     kind = KINDS["internvl_448"]
     tokens = {token: speaker.convert_tokens_to_ids(token) for token in special_tokens(kind.picture_tokens)}
-    return lambda size: kind.build(size, tokens, len(speaker), seed=3)
+    return lambda size: kind.build(replace(size, vision_width=160), tokens, len(speaker), seed=3)
 
 
 def budget(steps: int) -> Budget:

@@ -80,6 +80,24 @@ def test_it_is_minus_log_the_share_of_visual_attention_on_the_asked_place(model,
     assert torch.isclose(grounding.loss(), torch.cat([first, second], -1).mean(), rtol=1e-4)
 
 
+@torch.no_grad()
+def test_half_of_the_heads_look_at_the_next_character(model, tokenizer, rows, features):
+    """The answer K7B and its end are predicted by the last four places of the question; the first layer hears of no character."""
+    batch = collate(rows, CPU)
+    steps = [[2], [2, 3], [], [0]]
+    grounding = Grounding(rows, [[[1, 2], []], [[]]], batch, pointed=[[steps, []], [[]]])
+    answer_logits(model, batch, torch.cat(features), grounding)
+
+    def beside(place: list[int]) -> torch.Tensor:
+        return shares_beside(model, tokenizer, READ, KEPT[0], SYSTEMS[0], features[0], place)
+
+    expected = beside([1, 2])
+    for k, step in enumerate(steps):
+        if step:
+            expected[1:, 2:, k - 4] = beside(step)[1:, 2:, k - 4]
+    assert torch.isclose(grounding.loss(), expected.mean(), rtol=1e-4)
+
+
 @pytest.mark.parametrize("places", [[[[1, 2], []], [[]]], [[[], []], [[]]]], ids=["one", "none"])
 def test_questions_without_a_place_teach_nothing(model, rows, features, places):
     batch = collate(rows, CPU)

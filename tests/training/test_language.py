@@ -13,7 +13,7 @@ from stitchvlm.training.architecture import grow_language_model
 from stitchvlm.training.attention import use_plain_attention
 from stitchvlm.training.grid import TILES, TOKENS_PER_TILE
 from stitchvlm.training.internvl import CHAT_TEMPLATE
-from stitchvlm.training.kinds import KINDS, kind_of
+from stitchvlm.training.kinds import KINDS, features
 from stitchvlm.training.language import answer_logits, score_answers
 from stitchvlm.training.packing import UNSEEN, Batch, Packer, collate
 from stitchvlm.training.questions import Question
@@ -42,7 +42,7 @@ def pixels() -> torch.Tensor:
 
 def features_of(model: InternVLForConditionalGeneration, pixels: torch.Tensor, kept: list[int]) -> torch.Tensor:
     with torch.no_grad():
-        return kind_of(model).features(model, pixels)[0, kept]
+        return features(model, pixels)[0, kept]
 
 
 def packed(tokenizer: PreTrainedTokenizerFast, questions: list[Question], kept: list[int] = EVERYTHING) -> Batch:

@@ -18,7 +18,7 @@ from stitchvlm.training.attention import use_plain_attention
 from stitchvlm.training.generator import Style, draw_scene
 from stitchvlm.training.grid import LEAST_TOKENS, MOST_TOKENS, Whole
 from stitchvlm.training.grounding import Standing
-from stitchvlm.training.kinds import KINDS
+from stitchvlm.training.kinds import KINDS, features
 from stitchvlm.training.labels import COLUMN, dense_labels
 from stitchvlm.training.language import Exercise, LanguageTrainer, Lesson, answer_logits
 from stitchvlm.training.packing import Packer, collate
@@ -79,7 +79,7 @@ def noise(width: int, height: int) -> Image.Image:
 
 def features_of(model, picture: Image.Image) -> torch.Tensor:
     with torch.no_grad():
-        return KIND.features(model, normalise(WHOLE.pixels(picture), CPU))[0]
+        return features(model, normalise(WHOLE.pixels(picture), CPU))[0]
 
 
 def test_only_the_tokens_of_pictures_have_other_names(tokenizer, own_tokenizer):
@@ -110,8 +110,8 @@ def test_pixels_and_features_are_those_of_the_family(vlm, model, size):
 def test_pictures_of_a_batch_do_not_see_each_other(model):
     pixels = torch.randn(3, 3, 4 * CELL, 6 * CELL, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        together = KIND.features(model, pixels)
-        alone = torch.cat([KIND.features(model, pixels[k : k + 1]) for k in range(3)])
+        together = features(model, pixels)
+        alone = torch.cat([features(model, pixels[k : k + 1]) for k in range(3)])
     assert together.shape == (3, 24, TINY.text_width) and torch.allclose(together, alone, atol=1e-5)
 
 
@@ -208,7 +208,7 @@ def test_a_run_in_miniature(tiny_run):
     assert engine.vlm.model.dtype == torch.bfloat16
     again = Pipeline("other", RECIPES["tiny"], tiny_run / "data", tiny_run / "next", 7, CPU)
     assert again.begin_with(folder) == "find"
-    views, labels, _, _ = Views(list(again.sets.values())).draw(random.Random(0), 4, tries=3)
+    views, labels, _ = Views(list(again.sets.values())).draw(random.Random(0), 4, tries=3)
     assert len(views) == len(labels) and labels.shape[1] == views.shape[1] * views.shape[2] // CELL**2
 
 

@@ -71,7 +71,8 @@ def test_an_interrupted_run_ends_with_the_same_weights(make_pipeline, stop_after
 def test_a_compiled_tower_learns_the_same(tiny_world, make_pipeline, tmp_path):
     plain = make_pipeline(tmp_path / "plain")
     stage = plain.recipe.stages["small"][0]
-    compiled = Pipeline("small", plain.recipe, tiny_world, tmp_path / "compiled", 7, torch.device("cpu"), compiled=True)
+    compiled = Pipeline("small", plain.recipe, tiny_world, tmp_path / "compiled", 7, torch.device("cpu"))
+    compiled.compile_layers()
     losses = [each._tower_loss(each._reader, stage)(0, 0.0)[0] for each in (plain, compiled)]
     for loss in losses:
         loss.backward()

@@ -1,27 +1,34 @@
-"""What is known of documents: labels, windows of tiles, single tokens, and what is kept of a picture."""
+"""What is known of documents: labels of tokens and patches, single tokens, and what is kept of a picture."""
 
+import random
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
 
 from stitchvlm.training import worlds
 from stitchvlm.training.documents import Document, Line, Written
 from stitchvlm.training.documents.document import CHARACTERS
+from stitchvlm.training.documents.questions import ask_several
 from stitchvlm.training.grid import Tiles
-from stitchvlm.training.internvl import window_positions
-from stitchvlm.training.kinds import KINDS
 from stitchvlm.training.labels import IGNORE, Labels
-from stitchvlm.training.regions import token_boxes, tokens_touching
+from stitchvlm.training.regions import pointed_tokens, token_boxes, tokens_touching
 from stitchvlm.training.scene import Glyph
-from stitchvlm.training.spelling import COLUMN, FOLDED, TEXTS, kind_of_text, spelled_labels, without_small
+from stitchvlm.training.spelling import (
+    COLUMN,
+    FOLDED,
+    HEADS,
+    SPELLED_LABELS,
+    TEXTS,
+    kind_of_text,
+    spelled_labels,
+    without_small,
+)
 from stitchvlm.training.tokenizer import DOCUMENT_SPEECH
-from stitchvlm.training.tower import dense_loss, place_loss
+from stitchvlm.training.tower import Said, dense_loss, place_loss
 from stitchvlm.training.worlds import DOCUMENTS
 
-KIND = KINDS["internvl_448"]
 TILES = Tiles(448, 14, 1, 8)
 
 
@@ -100,7 +107,7 @@ def test_a_wrong_digit_costs_more_than_a_wrong_letter():
     for unsure, weight in ((0, 1.0), (1, 2.5)):
         logits = sure.clone()
         logits[0, unsure] = 0.0
-        loss, _ = dense_loss([logits], told, labels)
+        loss, _ = dense_loss(Said([logits], None, None), told, labels)
         assert loss.item() == pytest.approx(weight * np.log(3) / 3.5, rel=1e-5)
 
 
@@ -120,35 +127,32 @@ def test_kinds_of_text(text, kind):
     assert TEXTS[kind_of_text(text) - 1] == kind
 
 
-# Windows
+# Patches
 
 
-def test_positions_of_a_window_are_those_of_its_part_of_the_tile(build_large_tiles):
-    model = build_large_tiles(TINY)
-    table = model.model.vision_tower.embeddings.position_embeddings[0]
-    grid = table[1:].reshape(32, 32, -1)
-    found = window_positions(model, torch.tensor([[0, 0], [3, 5]]), 8)
-    assert torch.equal(found[:, 0], table[:1].expand(2, -1))
-    for window, (row, column) in zip(found, ((0, 0), (6, 10)), strict=True):
-        assert torch.equal(window[1:].reshape(16, 16, -1), grid[row : row + 16, column : column + 16])
+def test_patches_know_the_points_of_their_part_of_a_token():
+    """A token's upper band has points 1 to 7, its lower one 8 to 14; the one in the middle belongs to both sides."""
+    told = torch.zeros(1, 2, len(HEADS), dtype=torch.int8)
+    told[0, 0, COLUMN["char00"] : COLUMN["char00"] + 14] = torch.arange(1, 15, dtype=torch.int8)
+    told[0, 1, COLUMN["side13"]] = 2
+    parts = SPELLED_LABELS.patches
+    logits = torch.zeros(1, 2, 4, parts.classes)
+    (name, scores, chars), (_, _, borders), (_, _, sides) = parts.parts(logits, told)
+    assert name == "char00" and scores.shape == (1, 2, 4, 4, HEADS["char00"]) and not borders.any()
+    assert chars[0].tolist() == [
+        [[1, 2, 3, 4], [4, 5, 6, 7], [0] * 4, [0] * 4],
+        [[8, 9, 10, 11], [11, 12, 13, 14], [0] * 4, [0] * 4],
+    ]
+    assert sides[0, 1].tolist() == [[0] * 4, [0] * 4, [0, 0, 0, 2], [2, 0, 0, 0]] and not sides[0, 0].any()
 
 
-@torch.no_grad()
-def test_a_window_of_the_whole_tile_is_the_tile(build_large_tiles):
-    model = build_large_tiles(TINY).eval()
-    pixels = torch.randn(1, 3, 448, 448, generator=torch.Generator().manual_seed(0))
-    whole = KIND.features(model, pixels)
-    assert whole.shape == (1, 256, TINY.text_width)
-    assert torch.allclose(KIND.features(model, pixels, torch.zeros(1, 2, dtype=torch.long)), whole, atol=1e-5)
-
-
-def test_tokens_of_a_window_know_their_place_in_the_tile():
-    rows, columns = torch.full((1, 4, 16), -20.0), torch.full((1, 4, 16), -20.0)
-    for token, (row, column) in enumerate(((3, 5), (3, 6), (4, 5), (4, 6))):
-        rows[0, token, row] = columns[0, token, column] = 20.0
-    loss, known = place_loss(rows, columns, torch.tensor([[3, 5]]))
+def test_places_are_learnt_row_by_row():
+    rows, columns = torch.full((1, 4, 2), -20.0), torch.full((1, 4, 2), -20.0)
+    for token in range(4):
+        rows[0, token, token // 2] = columns[0, token, token % 2] = 20.0
+    loss, known = place_loss(rows, columns)
     assert loss < 1e-6 and known == 1.0
-    assert place_loss(rows, columns)[1] == 0.0
+    assert place_loss(columns, rows)[1] == 0.5
 
 
 # Tokens and truths
@@ -168,6 +172,33 @@ def test_documents_are_asked_and_answered_in_capitals():
     folded = worlds.in_capitals(page({"Nasi Lemak": (20, 20, 12)}, fields={"total": total, "label:Town": total}))
     assert [line.text for line in folded.lines] == ["NASI LEMAK"]
     assert folded.fields == {"total": replace(total, text="RM 5.00"), "label:TOWN": replace(total, text="RM 5.00")}
+
+
+def test_the_next_character_is_where_its_label_says(documents):
+    """Of answers spelled from a drawn document, the tokens that are pointed at tell the character, but for the thumbnail's."""
+    characters, found, told = SPELLED_LABELS.characters, [], 0
+    for number, document in enumerate(map(worlds.in_capitals, documents[::3])):
+        labels = spelled_labels(document, None, TILES).reshape(-1, len(HEADS))
+        for question in ask_several(document, 6, random.Random(number)):
+            words = question.answer.split()
+            if question.kind in worlds.SPELLED and len(words) == len(question.boxes):
+                kept = list(range(len(labels)))
+                steps = pointed_tokens(document, words, question.boxes, kept, TILES)
+                assert len(steps) == len(question.answer)
+                for char, step in zip(question.answer, steps, strict=True):
+                    shown = labels[step][:, characters]
+                    if char != " " and (shown >= 0).all():
+                        told += 1
+                        found.append(bool((shown == 1 + FOLDED.index(char)).any()))
+                    assert not step or max(step) < len(labels) - 256 * (len(labels) > 256)
+    assert told > 1000 and sum(found) / told > 0.97
+
+
+def test_pointed_tokens_are_counted_among_the_kept_ones():
+    """Two words on the second row of tokens, 28 pixels wide each, of which the second and the third are kept."""
+    document = page({"AB": (28, 42, 12), "C": (84, 42, 12)}, fields={})
+    boxes = ((28 / 448, 30 / 448, 84 / 448, 54 / 448), (84 / 448, 30 / 448, 112 / 448, 54 / 448))
+    assert pointed_tokens(document, ["AB", "C"], boxes, [0, 18, 19], TILES) == [[], [1], [1], [2]]
 
 
 def test_what_is_kept_holds_what_is_asked_for():

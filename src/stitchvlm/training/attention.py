@@ -17,8 +17,11 @@ NAME = "stitch_plain"
 class Listener(Protocol):
     """What may be handed to a forward pass to hear of every layer's attention."""
 
-    def hear(self, layer: int, query: torch.Tensor, key: torch.Tensor) -> None:
-        """`query[b, heads, n, d]`, scaled, and `key[b, kv heads, n, d]`."""
+    def hear(self, layer: int, query: torch.Tensor, key: torch.Tensor, moved: torch.Tensor | None = None) -> None:
+        """`query[b, heads, n, d]`, scaled, and `key[b, kv heads, n, d]`.
+
+        With `moved[b, length]` these are not in the sequence's order: it has the place of each.
+        """
 
 
 def additive(mask: torch.Tensor, dtype: torch.dtype = torch.bfloat16) -> torch.Tensor:

@@ -5,11 +5,12 @@ import torch
 from transformers import PreTrainedModel
 
 from .cache import PictureSet, in_colour
-from .kinds import kind_of
+from .kinds import features
 from .tower import normalise
 
 MOST_BYTES = 4 * 2**30
 """Memory for the visual features that are kept."""
+_VIEWS = 4
 
 
 class FeatureBank:
@@ -23,12 +24,16 @@ class FeatureBank:
         self._kept: dict[tuple[str, int], torch.Tensor] = {}
 
     def _computed(self, chosen: list[tuple[PictureSet, int]]) -> torch.Tensor:
-        views = in_colour([pictures.tiles(index) for pictures, index in chosen])
-        pixels = normalise(np.concatenate(views), self._device)
-        with torch.autocast(self._device.type, torch.bfloat16):
-            return (
-                kind_of(self._model).features(self._model, pixels).float().unflatten(0, (len(chosen), -1)).flatten(1, 2)
-            )
+        """In parts of equal size, for which a compiled tower needs no other code."""
+        views = np.concatenate(in_colour([pictures.tiles(index) for pictures, index in chosen]))
+        found = []
+        for first in range(0, len(views), _VIEWS):
+            part = normalise(views[first : first + _VIEWS], self._device)
+            missing = _VIEWS - len(part) if len(views) > _VIEWS else 0
+            part = torch.cat([part, part[:1].expand(missing, -1, -1, -1)])
+            with torch.autocast(self._device.type, torch.bfloat16):
+                found.append(features(self._model, part).float()[: _VIEWS - missing])
+        return torch.cat(found).unflatten(0, (len(chosen), -1)).flatten(1, 2)
 
     @torch.no_grad()
     def features(self, chosen: list[tuple[PictureSet, int]]) -> torch.Tensor:
@@ -40,8 +45,8 @@ class FeatureBank:
         }
         missing = [(p, i) for p, i in dict.fromkeys(chosen) if (p.name, i) not in known]
         if missing:
-            for (pictures, index), features in zip(missing, self._computed(missing), strict=True):
-                known[pictures.name, index] = kept = features.bfloat16()
+            for (pictures, index), found in zip(missing, self._computed(missing), strict=True):
+                known[pictures.name, index] = kept = found.bfloat16()
                 if kept.nbytes <= self._room:
                     self._kept[pictures.name, index] = kept
                     self._room -= kept.nbytes

@@ -2,7 +2,8 @@
 
 A young language model is slow to discover that a question is about one place in the picture, and heads that never need to
 discover it look everywhere. The generator knows the place, so training can say it: wherever the whole question has been
-read, the share of a head's visual attention that falls on the place is driven up.
+read, the share of a head's visual attention that falls on the place is driven up. Answers that are spelled from the picture are
+read character by character: half of the heads look at the whole place, the others at where the next character stands.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from torch.nn import functional as F
 from .packing import Batch, Packed
 
 FIRST_LAYER = 1
-"""The layer before it cannot know yet what was asked."""
+"""The layer before it cannot know yet what was asked, and in this one all heads look at the whole place."""
 
 
 @dataclass(frozen=True)
@@ -49,44 +50,61 @@ class Grounding:
         places: Sequence[Sequence[Sequence[int]]],
         batch: Batch,
         standing: Standing | None = None,
+        pointed: Sequence[Sequence[Sequence[Sequence[int]]]] | None = None,
     ) -> None:
         """`places[row][question]` numbers the visual tokens, among those present, that the answer is read from.
 
-        Questions without any are left out.
+        Questions without any are left out. `pointed[row][question]` numbers those that each token of the answer is read from, and
+        its end after them; where it has none, or less than the whole answer, the place stands for them.
         """
+        points = pointed or [[()] * len(of_row) for of_row in places]
         found = [
-            [(span, place) for span, place in zip(row.asked, of_row, strict=True) if place]
-            for row, of_row in zip(rows, places, strict=True)
+            [(span, place, point) for span, place, point in zip(row.asked, of_row, of_points, strict=True) if place]
+            for row, of_row, of_points in zip(rows, places, points, strict=True)
         ]
-        most = max(1, *(sum(len(span) for span, _ in spans) for spans in found))
+        most = max(1, *(sum(len(span) for span, _, _ in spans) for spans in found))
         end = max(row.visual.stop for row in rows)
         at = np.zeros((len(rows), most), dtype=np.int64)
         counted = np.zeros((len(rows), most), dtype=bool)
         place = np.zeros((len(rows), most, end), dtype=bool)
+        point = np.zeros((len(rows), most, end), dtype=bool)
         for k, (row, spans) in enumerate(zip(rows, found, strict=True)):
             first = 0
-            for span, tokens in spans:
+            for span, tokens, steps in spans:
                 here = slice(first, first + len(span))
                 at[k, here], counted[k, here] = span, True
-                place[k, here, np.array(tokens) + row.visual.start] = True
+                for mask in (place, point):
+                    mask[k, here, np.array(tokens) + row.visual.start] = True
                 first = here.stop
+                for step, shown in enumerate(steps, start=first - len(steps)):
+                    if shown:
+                        point[k, step] = False
+                        point[k, step, np.array(shown) + row.visual.start] = True
         device = batch.visual.device
-        self._at, self._place = (torch.from_numpy(a).to(device) for a in (at, place))
+        self._at, self._place, self._point = (torch.from_numpy(a).to(device) for a in (at, place, point))
         self._counted = tuple(torch.from_numpy(index).to(device) for index in counted.nonzero())
         self._visual = batch.visual[:, None, :end]
         self._heard: list[torch.Tensor] = []
         self._shown, self._standing = batch.visual, standing
         self._astray: torch.Tensor | None = None
 
-    def hear(self, layer: int, query: torch.Tensor, key: torch.Tensor) -> None:
-        """`query[b, heads, n, d]`, scaled, and `key[b, kv heads, n, d]` of one layer."""
+    def hear(self, layer: int, query: torch.Tensor, key: torch.Tensor, moved: torch.Tensor | None = None) -> None:
+        """`query[b, heads, n, d]`, scaled, and `key[b, kv heads, n, d]` of one layer.
+
+        With `moved[b, length]`, where each place of the sequence is found; the picture stays where it is.
+        """
         if layer < FIRST_LAYER:
             return
-        query = query.gather(2, self._at[:, None, :, None].expand(-1, query.shape[1], -1, query.shape[3]))
+        at = self._at if moved is None else moved.gather(1, self._at)
+        query = query.gather(2, at[:, None, :, None].expand(-1, query.shape[1], -1, query.shape[3]))
         key = key[:, :, : self._visual.shape[2]].repeat_interleave(query.shape[1] // key.shape[1], 1)
         scores = (query @ key.transpose(-1, -2)).float()
         seen = scores.masked_fill(~self._visual[:, None], -torch.inf).logsumexp(-1)
-        hit = scores.masked_fill(~self._place[:, None], -torch.inf).logsumexp(-1)
+        asked = self._place[:, None].expand(-1, query.shape[1], -1, -1)
+        if layer > FIRST_LAYER:
+            half = query.shape[1] // 2
+            asked = torch.cat([asked[:, :half], self._point[:, None].expand(-1, query.shape[1] - half, -1, -1)], 1)
+        hit = scores.masked_fill(~asked, -torch.inf).logsumexp(-1)
         beside = (seen - hit).transpose(1, 2)[self._counted]
         self._heard.append(beside.sum() / max(1, beside.numel()))
 

@@ -1,5 +1,6 @@
 """The InternVL models of the pair: square tiles with learned positions, a projector, Qwen3 behind it."""
 
+import copy
 import json
 import math
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from transformers import (
 
 from .architecture import HEAD, SHARPNESS, Size, start_language_model, start_tower
 from .grid import TILES, Tiles
+from .neighbours import HEADS, is_local, local_states, start_local
 from .packing import INTERNVL_CHAT, Chat
 from .tokenizer import INTERNVL_TOKENS, save_tokenizer
 
@@ -35,11 +37,14 @@ CHAT_TEMPLATE = (
 )
 
 
-def _vision_config(size: Size, tiles: Tiles) -> InternVLVisionConfig:
+def _vision_config(size: Size, tiles: Tiles, local: bool) -> InternVLVisionConfig:
+    """`local` for an encoder that begins as a convolution."""
     return InternVLVisionConfig(
         hidden_size=size.vision_width,
         num_hidden_layers=size.vision_layers,
-        num_attention_heads=size.vision_width // HEAD,
+        num_attention_heads=HEADS if local else size.vision_width // HEAD,
+        use_qk_norm=local,
+        norm_type="rms_norm" if local else "layer_norm",
         intermediate_size=4 * size.vision_width,
         image_size=(tiles.side, tiles.side),
         patch_size=(tiles.patch, tiles.patch),
@@ -84,40 +89,27 @@ def _side(model: InternVLForConditionalGeneration) -> int:
 def _start(model: InternVLForConditionalGeneration) -> None:
     """As for all kinds; positions are smooth, and the norms of queries and keys say how sharp attention is."""
     start_tower(model.model.vision_tower)
-    positions = model.model.vision_tower.embeddings.position_embeddings
-    positions[:, 1:] = 0.7 * _plane_waves(_side(model), positions.shape[-1])
+    if is_local(model.config.vision_config):
+        start_local(model)
+    else:
+        positions = model.model.vision_tower.embeddings.position_embeddings
+        positions[:, 1:] = 0.7 * _plane_waves(_side(model), positions.shape[-1])
     start_language_model(model)
     for layer in model.model.language_model.layers:
         nn.init.constant_(layer.self_attn.q_norm.weight, SHARPNESS)
         nn.init.constant_(layer.self_attn.k_norm.weight, SHARPNESS)
 
 
-def window_positions(model: InternVLForConditionalGeneration, corners: torch.Tensor, cells: int) -> torch.Tensor:
-    """`[windows, 1 + patches, width]`: the position embeddings of windows that are `cells` visual tokens wide and high.
-
-    `corners[windows, 2]` has row and column of each window's first visual token in its tile.
-    """
-    embeddings = model.model.vision_tower.embeddings.position_embeddings[0]
-    line = torch.arange(2 * cells, device=corners.device)
-    rows, columns = (2 * corners[:, axis, None] + line for axis in (0, 1))
-    patches = 1 + _side(model) * rows[:, :, None] + columns[:, None, :]
-    return torch.cat([embeddings[:1].expand(len(corners), 1, -1), embeddings[patches.flatten(1)]], 1)
-
-
-def _in_windows(model: InternVLForConditionalGeneration, pixels: torch.Tensor, corners: torch.Tensor) -> torch.Tensor:
-    """What the encoder is given for square windows of tiles, as if the rest of each tile were not there."""
-    embeddings = model.model.vision_tower.embeddings
-    patches = embeddings.patch_embeddings(pixels)
-    first = embeddings.cls_token.expand(len(pixels), -1, -1)
-    cells = math.isqrt(patches.shape[1]) // 2
-    return torch.cat([first, patches], 1) + window_positions(model, corners, cells)
-
-
 @dataclass(frozen=True)
 class InternVL:
-    """What training has to know of InternVL, and the tiles that its image processor cuts."""
+    """What training has to know of InternVL, and the tiles that its image processor cuts.
+
+    Attributes:
+        local: whether the vision encoder begins as a convolution (`neighbours`).
+    """
 
     tiles: Tiles = TILES
+    local: bool = False
     picture_tokens: ClassVar[dict[str, str]] = INTERNVL_TOKENS
     chat: ClassVar[Chat] = INTERNVL_CHAT
 
@@ -125,7 +117,7 @@ class InternVL:
         torch.manual_seed(seed)
         text = _text_config(size, tokens, vocabulary)
         config = InternVLConfig(
-            vision_config=_vision_config(size, self.tiles),
+            vision_config=_vision_config(size, self.tiles, self.local),
             text_config=text,
             image_token_id=tokens[INTERNVL_CHAT.token],
             image_seq_length=self.tiles.tokens,
@@ -145,17 +137,27 @@ class InternVL:
     def places(self, model: InternVLForConditionalGeneration) -> int:
         return _side(model) // 2
 
-    def features(
-        self, model: InternVLForConditionalGeneration, pixels: torch.Tensor, corners: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def states(self, model: InternVLForConditionalGeneration, pixels: torch.Tensor) -> torch.Tensor:
         tower = model.model.vision_tower
-        if corners is None:
-            hidden = tower(pixel_values=pixels).last_hidden_state[:, 1:]
-        else:
-            hidden = tower.layernorm(tower.encoder(_in_windows(model, pixels, corners)).last_hidden_state)[:, 1:]
-        side = math.isqrt(hidden.shape[1])
-        shuffled = model.model.pixel_shuffle(hidden.reshape(len(hidden), side, side, -1), scale_factor=0.5)
-        return model.model.multi_modal_projector(shuffled.reshape(len(hidden), side * side // 4, -1))
+        if is_local(tower.config):
+            return local_states(model, pixels)
+        side = _side(model)
+        return tower(pixel_values=pixels).last_hidden_state[:, 1:].unflatten(1, (side, side))
+
+    def joined(self, model: InternVLForConditionalGeneration, states: torch.Tensor) -> torch.Tensor:
+        shuffled = model.model.pixel_shuffle(states, scale_factor=0.5)
+        return model.model.multi_modal_projector(shuffled.flatten(1, 2))
+
+    @torch.no_grad()
+    def deepen_vision(self, model: InternVLForConditionalGeneration, layers: int) -> None:
+        own = model.model.vision_tower.encoder.layer
+        while len(own) < layers:
+            twin = copy.deepcopy(own[-1])
+            for outer in (twin.attention.projection_layer, twin.mlp.fc2):
+                nn.init.zeros_(outer.weight)
+                nn.init.zeros_(outer.bias)
+            own.append(twin)
+        model.config.vision_config.num_hidden_layers = layers
 
     def save_processor(self, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
         image = {

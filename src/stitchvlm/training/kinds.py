@@ -38,11 +38,17 @@ class Kind(Protocol):
     def places(self, model: Any) -> int:
         """Rows, and columns, of visual tokens in a tile; 0 where the tower knows how tokens lie to each other and not where."""
 
-    def features(self, model: Any, pixels: torch.Tensor, corners: torch.Tensor | None = None) -> torch.Tensor:
-        """Normalised pixels of equal views `[views, 3, height, width]` to visual tokens `[views, tokens, text width]`.
+    def states(self, model: Any, pixels: torch.Tensor) -> torch.Tensor:
+        """What the encoder makes of normalised pixels of equal views `[views, 3, height, width]`, patch by patch.
 
-        With `corners[views, 2]` they are square windows of tiles, each with row and column of its first visual token.
+        `[views, rows, columns, width]` where a model's patches lie in rows, else `[views, patches, width]`.
         """
+
+    def joined(self, model: Any, states: torch.Tensor) -> torch.Tensor:
+        """The patches' states to visual tokens `[views, tokens, text width]`."""
+
+    def deepen_vision(self, model: Any, layers: int) -> None:
+        """Give the encoder so many layers, in place; the new ones, the last, add nothing to what it computes."""
 
     def save_processor(self, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
         """Write tokenizer, chat template, image processor and processor settings as `AutoProcessor` expects them."""
@@ -50,7 +56,7 @@ class Kind(Protocol):
 
 KINDS: dict[str, Kind] = {
     "internvl": InternVL(),
-    "internvl_448": InternVL(Tiles(448, 14, 4, 8)),
+    "internvl_448": InternVL(Tiles(448, 14, 4, 8), local=True),
     "qwen2_vl": Qwen2VL(),
 }
 """By the names that recipes use; plain ones are the `model_type` of their configs."""
@@ -59,3 +65,9 @@ KINDS: dict[str, Kind] = {
 def kind_of(model: PreTrainedModel) -> Kind:
     """The kind that a model is of, whatever tiles its pictures are cut into."""
     return KINDS[model.config.model_type]
+
+
+def features(model: PreTrainedModel, pixels: torch.Tensor) -> torch.Tensor:
+    """Normalised pixels of equal views `[views, 3, height, width]` to visual tokens `[views, tokens, text width]`."""
+    kind = kind_of(model)
+    return kind.joined(model, kind.states(model, pixels))

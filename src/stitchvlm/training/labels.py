@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 
 from .grid import TILES, Cut, View
 from .scene import Box, Glyph, Scene, Thing
@@ -37,6 +38,22 @@ COLUMN = {name: column for column, name in enumerate(HEADS)}
 
 
 @dataclass(frozen=True)
+class PatchLabels:
+    """What is to be known of each patch, before patches are joined into visual tokens.
+
+    Attributes:
+        classes: of everything together.
+        parts: from logits `[views, rows, columns, classes]` and token labels `[views, tokens, label columns]` to each part's
+            name, logits `[..., classes of the part]` and targets `[...]`.
+        weight: how much a part counts.
+    """
+
+    classes: int
+    parts: Callable[[torch.Tensor, torch.Tensor], list[tuple[str, torch.Tensor, torch.Tensor]]]
+    weight: float
+
+
+@dataclass(frozen=True)
 class Labels:
     """What is to be known of each visual token: columns of classes, 0 meaning nothing and `IGNORE` that it cannot be told.
 
@@ -51,6 +68,7 @@ class Labels:
         loud: for columns in which some classes count more than others, the weight of each class.
         without_small: from labels `[views, rows * columns, columns]`, rows and columns of a view, and a number of points, to
             labels that are silent about characters on fewer points; None where no stage asks for it.
+        patches: what patches are to know, where that is told.
     """
 
     heads: dict[str, int]
@@ -61,6 +79,7 @@ class Labels:
     weights: dict[str, float] = field(default_factory=dict)
     loud: dict[str, tuple[float, ...]] = field(default_factory=dict)
     without_small: Callable[[np.ndarray, tuple[int, int], int], np.ndarray] | None = None
+    patches: PatchLabels | None = None
 
 
 IGNORE = -1

@@ -10,15 +10,16 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from .attention import additive
+from .blocks import answer_states
 from .cache import PictureSet
 from .features import FeatureBank
 from .grid import Cut
 from .grounding import Grounding, Standing
 from .kinds import kind_of
 from .packing import UNSEEN, Batch, Packed, Packer, collate
-from .regions import asked_tokens, keep_around, token_boxes
+from .regions import asked_tokens, keep_around, pointed_tokens, token_boxes
 from .words import SYSTEM_PROMPTS, THIRDS
-from .worlds import FACTS, LINES, SCENES, Asked, Truth
+from .worlds import FACTS, LINES, SCENES, SPELLED, Asked, Truth
 
 _ATTEMPTS = 50
 MOST_LOST = 0.4
@@ -38,6 +39,7 @@ class Lesson:
         most_things: in a scene.
         dropped_share: of the batches in which most visual tokens are missing.
         grounding: the weight of the loss that tells heads where to look, and visual tokens where they lie.
+        pointing: whether half of the heads are told where each character of an answer is read.
     """
 
     sets: tuple[str, ...] = ("small",)
@@ -55,6 +57,7 @@ class Lesson:
     grounding: float = 0.5
     document_shares: dict[str, float] = field(default_factory=dict)
     most_tiles: int | None = None
+    pointing: bool = False
 
     def shares(self, progress: float) -> dict[str, float]:
         kinds = {**self.first_shares, **self.last_shares}
@@ -78,17 +81,30 @@ class Exercise:
         """Each row's kinds of question."""
         return [[question.kind for question in questions] for questions in self.asked]
 
-    def grounding(self, words: torch.Tensor | None = None) -> Grounding:
+    def grounding(self, words: torch.Tensor | None = None, packer: Packer | None = None) -> Grounding:
         """Where heads should look, which only a batch that is learnt from has to say.
 
-        With `words` for the thirds of a picture, `[2, 3]`, also what visual tokens should know of their own place.
+        With `words` for the thirds of a picture, `[2, 3]`, also what visual tokens should know of their own place. With a `packer`
+        also where each character of an answer is read.
         """
-        drawn = zip(self.truths, self.asked, self.kept, strict=True)
+        drawn = list(zip(self.truths, self.asked, self.kept, strict=True))
         places = [
             asked_tokens(truth, [question.boxes for question in asked], kept, self.cut) for truth, asked, kept in drawn
         ]
         standing = None if words is None else Standing(self.thirds().to(words.device), words)
-        return Grounding(self.rows, places, self.batch, standing)
+        pointed = None
+        if packer is not None:
+            pointed = [[self._steps(one, truth, kept, packer) for one in asked] for truth, asked, kept in drawn]
+        return Grounding(self.rows, places, self.batch, standing, pointed)
+
+    def _steps(self, question: Asked, truth: Truth, kept: list[int], packer: Packer) -> list[list[int]]:
+        """The visual tokens that show what each token of the answer, and its end, is read from; none if it is not spelled."""
+        words = question.answer.split()
+        if question.kind not in SPELLED or len(words) != len(question.boxes) or " ".join(words) != question.answer:
+            return []
+        shown = pointed_tokens(truth, words, question.boxes, kept, self.cut)
+        steps = [shown[first] for first in packer.begins(question.answer)]
+        return [*steps, steps[-1]]
 
     def thirds(self) -> torch.Tensor:
         """`[visual tokens, 2]`: the third of the picture's height and of its width that each present token's centre is in."""
@@ -124,13 +140,16 @@ def answer_logits(
     embedded = model.model.language_model.embed_tokens(batch.tokens)
     embedded = embedded.masked_scatter(batch.visual[..., None], features.to(embedded.dtype))
     with torch.autocast(embedded.device.type, torch.bfloat16):
-        hidden = model.model.language_model(
-            inputs_embeds=embedded,
-            position_ids=batch.positions,
-            attention_mask=additive(batch.mask),
-            use_cache=False,
-            grounding=grounding,
-        ).last_hidden_state
+        if model.config.text_config.model_type == "qwen3":
+            hidden = answer_states(model.model.language_model, embedded, batch, grounding)
+        else:
+            hidden = model.model.language_model(
+                inputs_embeds=embedded,
+                position_ids=batch.positions,
+                attention_mask=additive(batch.mask),
+                use_cache=False,
+                grounding=grounding,
+            ).last_hidden_state
         if grounding is not None:
             grounding.hear_end(hidden, model.lm_head)
         asked = batch.targets != UNSEEN
@@ -238,7 +257,7 @@ class LanguageTrainer:
     def loss_at(self, step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
         """The loss, and of its two parts "answers" is the answers' cross-entropy and "beside" that of the grounding."""
         given = self.exercise(step, progress)
-        grounding = given.grounding(self._words)
+        grounding = given.grounding(self._words, self._packer if self.lesson.pointing else None)
         logits, targets = answer_logits(self.model, given.batch, given.features, grounding)
         scores = score_answers(logits.detach(), targets, given.batch, given.kinds)
         reading = scores.get("read", []) + scores.get("price", [])

@@ -65,9 +65,10 @@ class Packed:
 
 @dataclass(frozen=True)
 class Batch:
-    """Packed sequences padded on the right; all `[batch, length]` but `mask`, `[batch, 1, length, length]`.
+    """Packed sequences padded on the right; all `[batch, length]`.
 
-    Positions in time, height and width are `[3, batch, length]`.
+    Positions in time, height and width are `[3, batch, length]`. Segments are 0 for the picture, from 1 on for questions and -1
+    for padding.
     """
 
     tokens: torch.Tensor
@@ -75,7 +76,11 @@ class Batch:
     segments: torch.Tensor
     targets: torch.Tensor
     visual: torch.Tensor
-    mask: torch.Tensor
+
+    @property
+    def mask(self) -> torch.Tensor:
+        """Which places each place sees, `[batch, 1, length, length]`."""
+        return packed_mask(self.segments)
 
 
 class Packer:
@@ -88,6 +93,11 @@ class Packer:
 
     def _encode_text(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer(text, add_special_tokens=False).input_ids)
+
+    def begins(self, text: str) -> list[int]:
+        """The number of the first character of each of the text's tokens."""
+        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return [first for first, _ in encoded.offset_mapping]
 
     def words(self, names: Sequence[Sequence[str]]) -> list[list[int]]:
         """Ids of the words that an answer is made of, each of which is one token; all but those of the first row follow a space."""
@@ -150,7 +160,6 @@ def collate(rows: list[Packed], device: torch.device) -> Batch:
         segments=segments,
         targets=padded([row.targets for row in rows], UNSEEN),
         visual=visual.to(device),
-        mask=packed_mask(segments),
     )
 
 

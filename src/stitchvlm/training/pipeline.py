@@ -16,7 +16,7 @@ from .attention import use_plain_attention
 from .cache import PictureSet, render_set
 from .checkpoint import Log, load_state, write_atomically
 from .documents.real import RealReceipt, read_receipts
-from .kinds import KINDS
+from .kinds import KINDS, features
 from .language import LanguageTrainer, Lesson
 from .loop import Deadline, LossAt, run_stage
 from .packing import Packer
@@ -48,7 +48,7 @@ class Pipeline:
         compiled: bool = False,
         workers: int = 2,
     ) -> None:
-        """With `compiled` the vision tower's layers are (`torch.compile`), which needs a C++ compiler on a CPU.
+        """With `compiled` all layers are (`torch.compile`), which needs a C++ compiler on a CPU.
 
         So many `workers` draw what is drawn on the way.
         """
@@ -68,10 +68,7 @@ class Pipeline:
         self.model = self.kind.build(size, tokens, len(self.tokenizer), seed).to(device)
         use_plain_attention(self.model)
         self._reader = DenseReader(self.model, recipe.labels).to(device)
-        if compiled:
-            for layer in self._reader.modules():
-                if isinstance(layer, GradientCheckpointingLayer):  # what all of transformers' layers are
-                    layer.compile(dynamic=False)
+        self._compiled = compiled
 
     def begin_with(self, folder: Path, stage_name: str | None = None) -> str:
         """Take the weights of a saved model, with which the named stage (or the last one) begins; the stage's name.
@@ -106,8 +103,10 @@ class Pipeline:
                 f"the {self.which} model grows out of the {smaller.which} one, which is not finished: train that first"
             )
         smaller.load_latest()
-        text = self.model.config.text_config
+        text, vision = self.model.config.text_config, self.model.config.vision_config
         grow_language_model(smaller.model, text.num_hidden_layers, text.intermediate_size)
+        if vision.num_hidden_layers > smaller.model.config.vision_config.num_hidden_layers:
+            self.kind.deepen_vision(smaller.model, vision.num_hidden_layers)
         self.model.load_state_dict(smaller.model.state_dict())
 
     def finished(self) -> bool:
@@ -116,9 +115,10 @@ class Pipeline:
         state = load_state(self._checkpoint(last))
         return state is not None and last.budget.progress(state["step"], state["seconds"]) >= 1.0
 
-    def has_state(self) -> bool:
-        """Whether any stage has left a checkpoint."""
-        return any(self._checkpoint(stage).exists() for stage in self.recipe.stages[self.which])
+    def has_state(self, of_language: bool = False) -> bool:
+        """Whether any stage has left a checkpoint, or any language stage, since the tower's hold no language model."""
+        stages = self.recipe.stages[self.which]
+        return any(self._checkpoint(stage).exists() for stage in stages if stage.lesson or not of_language)
 
     def run(self, deadline: Deadline, begin: str | None = None) -> bool:
         """Go on from the newest checkpoint, or from the stage `begin`, to the end; False when the deadline came first.
@@ -187,6 +187,8 @@ class Pipeline:
     def _run(self, stage: Stage, deadline: Deadline) -> bool:
         checkpoint = self._checkpoint(stage)
         self._widen_for(stage)
+        if self._compiled:
+            self.compile_layers()
         if stage.lesson is None:
             reader = self._reader
             loss_at = self._tower_loss(reader, stage)
@@ -199,38 +201,43 @@ class Pipeline:
         loss_at = self._language_loss(stage, stage.lesson)
         return run_stage(stage.name, self.model, loss_at, stage.budget, checkpoint, self.log, deadline)
 
+    def compile_layers(self) -> None:
+        """Let all layers that the model has by now run compiled."""
+        for layer in self.model.modules():
+            if isinstance(layer, GradientCheckpointingLayer):  # what all of transformers' layers are
+                layer.compile(dynamic=False)
+
     def _known(self, names: Iterable[str]) -> tuple[str, ...]:
         """Those of the sets that this run has."""
         return tuple(name for name in names if name in self.sets)
 
-    def _views(self, names: tuple[str, ...], window: int | None = None) -> Views:
+    def _views(self, names: tuple[str, ...]) -> Views:
         """Of those of the sets that this run has."""
         sets = [self.sets[name] for name in self._known(names)]
-        return Views(sets, self.recipe.labels.characters, window)
+        return Views(sets, self.recipe.labels.characters)
 
     @torch.no_grad()
     def _match_scales(self, some: Views) -> None:
         """Scale the visual features to the size of the token embeddings, before the language model has seen it."""
         views = normalise(some.draw(random.Random(self.seed), 64, tries=3).views, self.device)
-        size = self.kind.features(self.model, views).square().mean().sqrt()
+        size = features(self.model, views).square().mean().sqrt()
         last = self.kind.last_projection(self.model)
         last.weight.mul_(EMBEDDING_SCALE / size)
         last.bias.mul_(EMBEDDING_SCALE / size)
 
     def _read(
-        self, reader: DenseReader, shown: ViewBatch, rng: random.Random | None = None
+        self, reader: DenseReader, shown: ViewBatch, rng: random.Random | None = None, heads_only: bool = False
     ) -> tuple[torch.Tensor, dict[str, float]]:
         """Loss and figures of views, in another light where there is an `rng`."""
         pixels = normalise(shown.views, self.device)
-        corners = None if shown.corners is None else torch.as_tensor(shown.corners, device=self.device)
         with torch.autocast(self.device.type, torch.bfloat16):
-            logits = reader(pixels if rng is None else vary_light(pixels, rng), corners)
+            said = reader(pixels if rng is None else vary_light(pixels, rng), heads_only)
         told = torch.as_tensor(shown.labels, device=self.device)
-        return dense_loss(logits, told, self.recipe.labels, corners)
+        return dense_loss(said, told, self.recipe.labels)
 
     def _tower_loss(self, reader: DenseReader, stage: Stage) -> LossAt:
-        train = self._views(stage.sets, stage.window)
-        checks = {name: self._views((name,), stage.window) for name in self._known(stage.checks)}
+        train = self._views(stage.sets)
+        checks = {name: self._views((name,)) for name in self._known(stage.checks)}
 
         def loss_at(step: int, _: float) -> tuple[torch.Tensor, dict[str, float]]:
             if step % CHECK_EVERY == CHECK_EVERY - 1:
@@ -238,7 +245,7 @@ class Pipeline:
                     self.log(check=stage.name, on=name, step=step, **self._check_tower(reader, views))
             rng = random.Random(f"{self.seed}-{stage.name}-{step}")
             shown = train.draw(rng, stage.tiles_a_step, stage.tries)
-            return self._read(reader, self._large_enough(shown, stage.least_points), rng)
+            return self._read(reader, self._large_enough(shown, stage.least_points), rng, step < stage.heads_first)
 
         return loss_at
 

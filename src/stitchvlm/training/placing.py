@@ -58,7 +58,7 @@ def read_points(reader: DenseReader, pixels: np.ndarray, cut: Cut, width: int, h
     for first in range(0, len(whole), _VIEWS):
         shown = normalise(pixels[first : min(first + _VIEWS, len(whole))], device)
         with torch.autocast(device.type, torch.bfloat16):
-            columns = reader(shown)
+            columns = reader(shown).columns
         for part, name in zip(parts, ("char", "side"), strict=True):
             begin = COLUMN[f"{name}00"]
             found = torch.stack(columns[begin : begin + BANDS * POINTS], 2).log_softmax(-1)

@@ -125,9 +125,7 @@ class Qwen2VL:
     def places(self, model: Qwen2VLForConditionalGeneration) -> int:
         return 0
 
-    def features(
-        self, model: Qwen2VLForConditionalGeneration, pixels: torch.Tensor, corners: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def states(self, model: Qwen2VLForConditionalGeneration, pixels: torch.Tensor) -> torch.Tensor:
         visual = model.model.visual
         grid = torch.tensor([[1, pixels.shape[2] // PATCH, pixels.shape[3] // PATCH]], device=pixels.device)
         # Nothing moves: every moment shows the same, so their kernels act as one.
@@ -136,7 +134,13 @@ class Qwen2VL:
         for block in visual.blocks:
             hidden = hidden + _attend(block.attn, block.norm1(hidden), places)
             hidden = hidden + block.mlp(block.norm2(hidden))
-        return visual.merger(hidden).unflatten(0, (len(pixels), -1))
+        return hidden.unflatten(0, (len(pixels), -1))
+
+    def joined(self, model: Qwen2VLForConditionalGeneration, states: torch.Tensor) -> torch.Tensor:
+        return model.model.visual.merger(states.flatten(0, 1)).unflatten(0, (len(states), -1))
+
+    def deepen_vision(self, model: Qwen2VLForConditionalGeneration, layers: int) -> None:
+        raise ValueError("a Qwen2-VL encoder grows no deeper: give both models as many vision layers")
 
     def save_processor(self, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
         image = {

@@ -35,13 +35,24 @@ _PICTURES = {
     "real-crops-check": Pictures(Receipts(sides=SIDES, held_out=True), 120, 2, ONE_TILE),
 }
 _SIZES = {
-    "small": Size(vision_width=128, vision_layers=6, text_width=160, text_layers=4, text_mlp=256, text_kv_heads=5),
-    "large": Size(vision_width=128, vision_layers=6, text_width=160, text_layers=24, text_mlp=1056, text_kv_heads=5),
+    "small": Size(vision_width=160, vision_layers=4, text_width=160, text_layers=4, text_mlp=256, text_kv_heads=5),
+    "large": Size(vision_width=160, vision_layers=6, text_width=160, text_layers=24, text_mlp=1056, text_kv_heads=5),
 }
-_ONE_TILE = ("crops", "boards", "scenes", "real-crops")
-_ALL = ("documents", "documents", "real", "crops", "wide-scenes", "scenes")
+_DENSE = ("crops", "crops", "documents", "real-crops", "real-crops", "real", "real", "boards", "scenes")
+_DENSE_CHECKS = ("crops-check", "real-check", "real-crops-check", "scenes-check")
+_ONE_TILE = ("crops", "crops", "real-crops", "real-crops", "boards", "scenes")
+_ALL = ("documents", "documents", "real", "real", "crops", "wide-scenes", "scenes")
 
-_FIND = {"after": 0.25, "begins": 0.1, "at": 0.2, "where": 0.25, "price": 0.15, "quantity": 0.05}
+_FIND = {
+    "after": 0.2,
+    "begins": 0.1,
+    "at": 0.1,
+    "where": 0.1,
+    "price": 0.15,
+    "total": 0.15,
+    "date": 0.1,
+    "company": 0.1,
+}
 _LOOK = {"after": 0.06, "begins": 0.05, "at": 0.07, "where": 0.06, "first": 0.01, "last": 0.01}
 _GOODS = {"price": 0.1, "unit_price": 0.03, "quantity": 0.04, "count": 0.01, "label": 0.08, "pieces": 0.01}
 _HEAD = {"company": 0.08, "number": 0.03, "phone": 0.03, "registration": 0.01, "cashier": 0.02, "table": 0.01}
@@ -70,12 +81,21 @@ def _tower(
     budget: Budget,
     sets: tuple[str, ...],
     checks: tuple[str, ...],
-    window: int | None = None,
+    least_points: int = 2,
+    heads_first: int = 0,
     places: bool = False,
-    least_points: int = 3,
+    mlp: int | None = None,
 ) -> Stage:
     return Stage(
-        name, budget, sets=sets, checks=checks, window=window, places=places, tries=8, least_points=least_points
+        name,
+        budget,
+        text_mlp=mlp,
+        sets=sets,
+        checks=checks,
+        tries=8,
+        least_points=least_points,
+        heads_first=heads_first,
+        places=places,
     )
 
 
@@ -89,6 +109,7 @@ def _one_tile(name: str, steps: int, scenes: dict[str, float], documents: dict[s
         last_shares=scenes,
         most_things=(4, 4),
         document_shares=documents,
+        pointing=True,
     )
     return Stage(name, Budget(steps, peak_rate=1e-3, decay_from=1.0), lesson)
 
@@ -107,6 +128,7 @@ def _wide(
         most_things=(6, 6),
         dropped_share=dropped,
         document_shares=READ_SHARES,
+        pointing=True,
         most_tiles=tiles,
     )
     return Stage(name, budget, lesson, text_mlp=mlp)
@@ -117,32 +139,27 @@ RECEIPTS = Recipe(
     {
         "small": (
             _tower(
-                "windows",
-                Budget(2_650, peak_rate=1.5e-3, decay_from=0.8),
+                "drawn",
+                Budget(1_200, peak_rate=4e-3, decay_from=0.8),
                 ("crops",) * 4 + ("boards", "scenes"),
                 ("crops-check", "scenes-check"),
-                window=8,
+                least_points=3,
             ),
             _tower(
                 "placed",
-                Budget(3_200, peak_rate=1e-3, decay_from=0.0),
-                ("crops",) * 3 + ("real-crops",) * 5 + ("boards", "scenes"),
-                ("crops-check", "real-crops-check", "scenes-check"),
-                window=8,
+                Budget(2_600, peak_rate=3e-3, decay_from=0.0),
+                _DENSE,
+                _DENSE_CHECKS,
                 places=True,
             ),
-            _tower(
-                "tiles",
-                Budget(600, peak_rate=5e-4, decay_from=0.0),
-                ("crops", "crops", "documents", "real-crops", "real", "boards", "scenes"),
-                ("documents-check", "real-check", "scenes-check"),
-                least_points=2,
-            ),
-            _one_tile("find", 1_500, _SCENES_FIND, _FIND),
-            _one_tile("read", 2_000, _SCENES_READ, READ_SHARES),
-            _wide("wide", Budget(1_200, peak_rate=1e-3, decay_from=0.3), 0.3, tiles=18, questions=16),
+            _one_tile("find", 600, _SCENES_FIND, _FIND),
+            _one_tile("read", 1_500, _SCENES_READ, READ_SHARES),
+            _wide("wide", Budget(900, peak_rate=1e-3, decay_from=0.3), 0.3, tiles=18, questions=16),
         ),
         "large": (
+            _tower(
+                "deeper", Budget(2_000, peak_rate=2e-3, decay_from=0.0), _DENSE, _DENSE_CHECKS, heads_first=150, mlp=256
+            ),
             _wide("deep", Budget(1_500, peak_rate=9e-4, decay_from=0.3), 0.3, mlp=256),
             _wide("again", Budget(800, peak_rate=7e-4, decay_from=0.1), 0.3, mlp=256),
             _wide("broad", Budget(200, peak_rate=2e-4, decay_from=0.2), 0.4),

@@ -37,9 +37,9 @@ class Stage:
         tiles_a_step: so many views a step in the tower's stage, each as large as a tile of the embedded pair (64 visual tokens).
         sets: which the tower learns from, each as often as it stands here; those that a run does not have are passed over.
         checks: sets that the tower is measured on.
-        window: visual tokens along one side of the part of a tile that the tower sees; None for all of it.
         tries: each view that the tower learns from is the one with most text of so many.
         least_points: of characters on fewer points the tower hears nothing in this stage.
+        heads_first: so many steps at the beginning only the heads learn, so that they fit a tower which has lost its own.
         places: whether the tower, before it goes on, says where the characters of real receipts stand (`placing`).
     """
 
@@ -50,10 +50,10 @@ class Stage:
     tiles_a_step: int = 48
     sets: tuple[str, ...] = ("page", "small", "page", "wide")
     checks: tuple[str, ...] = ("small-check", "wide-check")
-    window: int | None = None
     places: bool = False
     tries: int = 3
     least_points: int = 1
+    heads_first: int = 0
 
     @property
     def shown(self) -> tuple[str, ...]:

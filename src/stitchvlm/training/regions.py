@@ -90,3 +90,28 @@ def asked_tokens(scene: Sized, boxes: Sequence[Sequence[Box]], kept: list[int], 
     tokens = token_boxes(scene, cut)[kept] / [scene.width, scene.height, scene.width, scene.height]
     found = [[tokens_touching(tokens, box) for box in own] for own in boxes]
     return [np.unique(np.concatenate(own)).tolist() if own else [] for own in found]
+
+
+def pointed_tokens(
+    scene: Sized, words: Sequence[str], boxes: Sequence[Box], kept: list[int], cut: Cut = TILES
+) -> list[list[int]]:
+    """For each character of `words` with a space between them, which of the kept tokens show it, counted among the kept ones.
+
+    `boxes` are those of the words, as fractions of the picture, over which characters are spread evenly. A space is shown where
+    its word ends. The thumbnail does not count where there is more.
+    """
+    views = cut.views(scene.width, scene.height)
+    each = views[0].rows * views[0].columns
+    seen = np.array(kept) < each * max(1, len(views) - 1)
+    tokens = token_boxes(scene, cut)[kept] / [scene.width, scene.height, scene.width, scene.height]
+    found: list[list[int]] = []
+    for word, (x0, y0, x1, y1) in zip(words, boxes, strict=True):
+        if found:
+            found.append(found[-1])
+        pitch, middle = (x1 - x0) / len(word), (y0 + y1) / 2
+        for k in range(len(word)):
+            left = x0 + k * pitch
+            near = left + 0.2 * pitch, middle - 0.2 * (y1 - y0), left + 0.8 * pitch, middle + 0.2 * (y1 - y0)
+            touched = tokens_touching(tokens, near)
+            found.append(touched[seen[touched]].tolist())
+    return found

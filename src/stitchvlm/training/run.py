@@ -102,6 +102,8 @@ def train(
                 first = pipeline.begin_with(_one_of(Path(init_from), which), begin)
             elif which == "large":
                 pipeline.grow_from(pipeline_of("small"))
+        elif which == "large" and not pipeline.has_state(of_language=True):
+            pipeline.grow_from(pipeline_of("small"))
         finished = pipeline.run(deadline, first)
         if pipeline.load_latest() is not None:
             pipeline.save(folder / "pair" / which)

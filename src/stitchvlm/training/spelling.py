@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from .documents.document import CHARACTERS, Document
 from .grid import Cut, View
@@ -22,6 +23,7 @@ from .labels import (
     SMALLEST_HEIGHT,
     SMALLEST_WIDTH,
     Labels,
+    PatchLabels,
     owner_of_cells,
     points_of,
     rows_of,
@@ -180,6 +182,23 @@ def without_small(labels: np.ndarray, shape: tuple[int, int], least: int) -> np.
     return changed
 
 
+_SEEN_BY_PATCH = (slice(0, 4), slice(3, 7))
+"""The points of a band that its left and its right patch show; both show half of the one in the middle."""
+_PATCH_PARTS = tuple((name, COLUMN[f"{name}00"], HEADS[f"{name}00"]) for name in ("char", "border", "side"))
+
+
+def _of_patches(logits: torch.Tensor, told: torch.Tensor) -> list[tuple[str, torch.Tensor, torch.Tensor]]:
+    """As `PatchLabels.parts`: at four points over a patch's width what the labels of its token have there."""
+    views, rows, columns, _ = logits.shape
+    scores = logits.unflatten(-1, (4, -1)).split([classes for _, _, classes in _PATCH_PARTS], -1)
+    found = []
+    for (name, first, _), part in zip(_PATCH_PARTS, scores, strict=True):
+        points = told[..., first : first + BANDS * POINTS].long().reshape(views, rows // 2, columns // 2, BANDS, POINTS)
+        sides = torch.stack([points[..., seen] for seen in _SEEN_BY_PATCH], -2)
+        found.append((f"{name}00", part, sides.transpose(2, 3).reshape(views, rows, columns, 4)))
+    return found
+
+
 SPELLED_LABELS = Labels(
     HEADS,
     spelled_labels,
@@ -194,4 +213,5 @@ SPELLED_LABELS = Labels(
     weights={name: _EQUAL for name in HEADS if name[-1].isdigit()},
     loud={f"char{place}": _LOUD for place in _PLACES},
     without_small=without_small,
+    patches=PatchLabels(4 * sum(classes for _, _, classes in _PATCH_PARTS), _of_patches, weight=4.0),
 )

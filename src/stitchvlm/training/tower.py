@@ -27,11 +27,26 @@ def normalise(views: np.ndarray, device: torch.device) -> torch.Tensor:
     return ((pixels.float() / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()
 
 
+class Said(NamedTuple):
+    """Logits about views, the last dimension being classes.
+
+    Attributes:
+        columns: of every label column, `[views, tokens, classes]`.
+        places: of each token's row and column in its tile, `[views, tokens, rows or columns]`; None for towers without places.
+        patches: of everything that patches say, `[views, rows, columns, ...]`; None where labels tell nothing of them.
+    """
+
+    columns: list[torch.Tensor]
+    places: tuple[torch.Tensor, torch.Tensor] | None
+    patches: torch.Tensor | None
+
+
 class DenseReader(nn.Module):
     """The vision parts of `model` under linear heads: the dense labels' columns, and the token's row and column in a tile.
 
     Without the last two a tower forgets where in the tile a token lies, and no language model behind it can say where a
-    thing is or in which order its characters stand. A tower that is not told places has none to forget.
+    thing is or in which order its characters stand. A tower that is not told places has none to forget. Where labels tell
+    what patches show, there is a head before these are joined into tokens as well.
     """
 
     def __init__(self, model: PreTrainedModel, labels: Labels = SCENE_LABELS) -> None:
@@ -42,81 +57,83 @@ class DenseReader(nn.Module):
         self.labels, self._places = labels, kind.places(model)
         self.heads = nn.Linear(width, sum(labels.heads.values()))
         self.place_head = nn.Linear(width, 2 * self._places) if self._places else None
-        self._features, self._model = kind.features, [model]
+        self.patch_head = None
+        if labels.patches is not None:
+            self.patch_head = nn.Linear(model.config.vision_config.hidden_size, labels.patches.classes)
+        self._model, self._kind = [model], kind
 
-    def forward(self, pixels: torch.Tensor, corners: torch.Tensor | None = None) -> list[torch.Tensor]:
-        """Logits of every label column, then of row and column in the tile, each `[views, tokens, classes]`.
-
-        With `corners[views, 2]` the pixels are windows of tiles that begin at these visual tokens.
-        """
-        features = self._features(self._model[0], pixels, corners)
+    def forward(self, pixels: torch.Tensor, heads_only: bool = False) -> Said:
+        """With `heads_only` nothing but the heads learns from what is said."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not heads_only):
+            states = self._kind.states(self._model[0], pixels)
+            features = self._kind.joined(self._model[0], states)
         columns = self.heads(features).float().split(list(self.labels.heads.values()), -1)
-        if self.place_head is None:
-            return [*columns]
-        return [*columns, *self.place_head(features).float().split(self._places, -1)]
+        places = self.place_head(features).float().split(self._places, -1) if self.place_head is not None else None
+        return Said([*columns], places, self.patch_head(states).float() if self.patch_head is not None else None)
 
 
-def place_loss(
-    rows: torch.Tensor, columns: torch.Tensor, corners: torch.Tensor | None = None
-) -> tuple[torch.Tensor, float]:
+def place_loss(rows: torch.Tensor, columns: torch.Tensor) -> tuple[torch.Tensor, float]:
     """Cross-entropy of telling each token's own row and column in its tile, and the share of tokens that know both."""
     side = math.isqrt(rows.shape[1])
     tokens = torch.arange(side * side, device=rows.device).expand(len(rows), -1)
     row, column = tokens // side, tokens % side
-    if corners is not None:
-        row, column = row + corners[:, :1], column + corners[:, 1:]
     loss = F.cross_entropy(rows.flatten(0, 1), row.flatten()) + F.cross_entropy(columns.flatten(0, 1), column.flatten())
     known = (rows.argmax(-1) == row) & (columns.argmax(-1) == column)
     return loss, known.float().mean().item()
 
 
-def dense_loss(
-    logits: list[torch.Tensor],
-    told: torch.Tensor,
-    labels: Labels = SCENE_LABELS,
-    corners: torch.Tensor | None = None,
-) -> tuple[torch.Tensor, dict[str, float]]:
+def weighted_loss(
+    scores: torch.Tensor, target: torch.Tensor, loud: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross-entropy of `scores[..., classes]`, empty places weighing little and `IGNORE` nothing; how many of those that hold
+    something are right, and how many there are. `loud` weighs classes.
+    """
+    weight = torch.where(target > 0, 1.0, _EMPTY_WEIGHT) * (target != IGNORE)
+    if loud is not None:
+        weight = weight * loud[target.clamp(min=0)]
+    losses = F.cross_entropy(scores.flatten(0, -2), target.clamp(min=0).flatten(), reduction="none")
+    loss = (losses * weight.flatten()).sum() / weight.sum().clamp(min=1.0)
+    filled = target > 0
+    return loss, torch.stack([((scores.argmax(-1) == target) & filled).sum(), filled.sum()])
+
+
+def dense_loss(said: Said, told: torch.Tensor, labels: Labels = SCENE_LABELS) -> tuple[torch.Tensor, dict[str, float]]:
     """Cross-entropy over all columns, empty cells weighing little; the figures are accuracies on cells that hold something.
 
-    `told[views, tokens, columns]` is what `labels` say of the views, or of their windows that begin at `corners`.
+    `told[views, tokens, columns]` is what `labels` say of the views.
     """
-    columns, places = logits[: len(labels.heads)], logits[len(labels.heads) :]
     total, figures = torch.zeros((), device=told.device), {}
-    if places:
-        rows, own_columns = places
-        total, figures["place"] = place_loss(rows, own_columns, corners)
+    if said.places is not None:
+        total, figures["place"] = place_loss(*said.places)
     right: dict[str, torch.Tensor] = defaultdict(lambda: torch.zeros(2, dtype=torch.float64, device=told.device))
-    for column, (name, scores) in enumerate(zip(labels.heads, columns, strict=True)):
-        target = told[..., column].long()
-        weight = torch.where(target > 0, 1.0, _EMPTY_WEIGHT) * (target != IGNORE)
-        if name in labels.loud:
-            weight = weight * torch.tensor(labels.loud[name], device=told.device)[target.clamp(min=0)]
-        losses = F.cross_entropy(scores.flatten(0, 1), target.clamp(min=0).flatten(), reduction="none")
-        loss = (losses * weight.flatten()).sum() / weight.sum().clamp(min=1.0)
+    loud = {name: torch.tensor(weights, device=told.device) for name, weights in labels.loud.items()}
+    for column, (name, scores) in enumerate(zip(labels.heads, said.columns, strict=True)):
+        loss, known = weighted_loss(scores, told[..., column].long(), loud.get(name))
         total = total + labels.weights.get(name, 1.0) * loss
         if name in labels.figures:
-            filled = target > 0
-            right[labels.figures[name]] += torch.stack([((scores.argmax(-1) == target) & filled).sum(), filled.sum()])
+            right[labels.figures[name]] += known
+    if said.patches is not None and labels.patches is not None:
+        for name, scores, target in labels.patches.parts(said.patches, told):
+            loss, known = weighted_loss(scores, target, loud.get(name))
+            total = total + labels.patches.weight * loss
+            right[f"patch {labels.figures[name]}"] += known
     return total, figures | {name: (good / all.clamp(min=1)).item() for name, (good, all) in right.items()}
 
 
 class ViewBatch(NamedTuple):
-    """Views of equal shape (rows and columns), what their labels tell, and where they begin in their tiles if they are windows."""
+    """Views of equal shape (rows and columns), and what their labels tell."""
 
     views: np.ndarray
     labels: np.ndarray
-    corners: np.ndarray | None
     shape: tuple[int, int]
 
 
 class Views:
     """Random views of equal shape, drawn evenly from several sets; shapes come as often as the sets' views have them."""
 
-    def __init__(
-        self, sets: list[PictureSet], characters: slice = SCENE_LABELS.characters, window: int | None = None
-    ) -> None:
-        """With `window` they are square parts of views, that many visual tokens wide. `characters` are labels' columns."""
-        self._characters, self._window = characters, window
+    def __init__(self, sets: list[PictureSet], characters: slice = SCENE_LABELS.characters) -> None:
+        """`characters` are labels' columns."""
+        self._characters = characters
         self._groups: dict[tuple[int, int], list[tuple[PictureSet, list[int]]]] = defaultdict(list)
         weights: dict[tuple[int, int], float] = defaultdict(float)
         for pictures in sets:
@@ -131,32 +148,20 @@ class Views:
     def draw(self, rng: random.Random, tiles: int, tries: int) -> ViewBatch:
         """As many views as have the tokens of that many tiles of the embedded pair; each the one with most text of `tries`."""
         shape = rng.choices(self._shapes, self._weights)[0] if len(self._shapes) > 1 else self._shapes[0]
-        groups, side = self._groups[shape], self._window
-        count = max(1, round(tiles * TOKENS_PER_TILE / (side * side if side else shape[0] * shape[1])))
-        views, labels, corners = [], [], []
-        for number in range(count):
+        groups = self._groups[shape]
+        views, labels = [], []
+        for number in range(max(1, round(tiles * TOKENS_PER_TILE / (shape[0] * shape[1])))):
             pictures, group = groups[number % len(groups)]
             candidates = []
             for _ in range(tries):
                 index = group[rng.randrange(len(group))]
                 view = rng.randrange(pictures.where[index].views)
-                corner = tuple(rng.randint(0, length - side) for length in shape) if side else (0, 0)
-                told = self._part(pictures.labels(index)[view].reshape(*shape, -1), corner, 1)
-                candidates.append((int((told[..., self._characters] > 0).sum()), index, view, corner))
-            _, index, view, corner = max(candidates)
-            views.append(self._part(pictures.tiles(index)[view], corner, pictures.cut.cell))
-            told = self._part(pictures.labels(index)[view].reshape(*shape, -1), corner, 1)
-            labels.append(told.reshape(-1, told.shape[-1]))
-            corners.append(corner)
-        own = (side, side) if side else shape
-        return ViewBatch(np.stack(in_colour(views)), np.stack(labels), np.array(corners) if side else None, own)
-
-    def _part(self, view: np.ndarray, corner: tuple[int, ...], cell: int) -> np.ndarray:
-        """The window of `view[rows * cell, columns * cell, ...]` that begins at the corner, or all of it."""
-        if self._window is None:
-            return view
-        (row, column), length = (cell * first for first in corner), cell * self._window
-        return view[row : row + length, column : column + length]
+                told = pictures.labels(index)[view]
+                candidates.append((int((told[..., self._characters] > 0).sum()), index, view))
+            _, index, view = max(candidates)
+            views.append(pictures.tiles(index)[view])
+            labels.append(pictures.labels(index)[view])
+        return ViewBatch(np.stack(in_colour(views)), np.stack(labels), shape)
 
 
 def vary_light(pixels: torch.Tensor, rng: random.Random) -> torch.Tensor:

@@ -29,6 +29,8 @@ FACTS = frozenset(document_questions.KINDS) - LINES - {"where", "price"}
 """Kinds of questions about documents that the log sums up: what a line says, and other facts. Scenes have prices as well."""
 WHOLE = frozenset({"largest", "smallest", "count", "figures", "first", "last"})
 """Kinds of questions that can be answered only by who sees all of the document."""
+SPELLED = (LINES | FACTS | {"price", "read"}) - {"count", "pieces", "figures"}
+"""Kinds of questions whose answer is spelled as it stands in the picture."""
 HELD_OUT = 40
 """Real receipts that are kept from training, to see on the way how it does on them."""
 _TOGETHER = 3
