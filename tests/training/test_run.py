@@ -111,6 +111,26 @@ def test_a_saved_pair_is_taken_up_without_its_training_state(out, no_fonts, tmp_
         train("tiny", out, init_from=tmp_path, **common)
 
 
+def test_the_large_model_grows_out_of_a_small_one_on_disk(out, no_fonts, tmp_path):
+    """The same large model, whether the small one's training state is there or only the model itself, but for bfloat16."""
+    common = {"fonts": no_fonts, "workers": 1, "device": "cpu"}
+    assert train("tiny", out, only="small", **common)
+    saved = tmp_path / "saved"
+    shutil.copytree(out / "pair" / "small", saved / "small")
+    for pair in ("small", "pair"):
+        shutil.rmtree(out / pair)
+    assert train("tiny", out, only="large", init_from=saved, **common)
+    assert load_vlm(str(out / "pair" / "large"), device="cpu").model.config.text_config.num_hidden_layers == 4
+    begun = Pipeline("large", RECIPES["tiny"], out / "data", tmp_path / "large", 7, torch.device("cpu"))
+    begun.grow_from(
+        Pipeline("small", RECIPES["tiny"], out / "data", tmp_path / "small", 7, torch.device("cpu")), saved / "small"
+    )
+    weights = load_vlm(str(saved / "small"), device="cpu", dtype=torch.float32).model.state_dict()
+    grown = begun.model.state_dict()
+    same = [name for name in weights if "embed" in name or "vision" in name]
+    assert same and all(torch.equal(grown[name], weights[name]) for name in same)
+
+
 def test_a_model_with_another_tokenizer_is_refused(make_pipeline, tmp_path):
     pipeline = make_pipeline(tmp_path / "state")
     pipeline.save(tmp_path / "saved")

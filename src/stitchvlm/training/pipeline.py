@@ -92,17 +92,22 @@ class Pipeline:
             ) from error
         return name
 
-    def grow_from(self, smaller: "Pipeline") -> None:
+    def grow_from(self, smaller: "Pipeline", saved: Path | None = None) -> None:
         """Begin as the model of `smaller`, made as deep and as wide as this one, which computes exactly what that did.
+
+        With `saved` that is the model in this folder, whether or not it is finished.
 
         Raises:
             ValueError: if `smaller` is not finished.
         """
-        if not smaller.finished():
+        if saved is not None:
+            smaller.begin_with(saved)
+        elif not smaller.finished():
             raise ValueError(
                 f"the {self.which} model grows out of the {smaller.which} one, which is not finished: train that first"
             )
-        smaller.load_latest()
+        else:
+            smaller.load_latest()
         text, vision = self.model.config.text_config, self.model.config.vision_config
         grow_language_model(smaller.model, text.num_hidden_layers, text.intermediate_size)
         if vision.num_hidden_layers > smaller.model.config.vision_config.num_hidden_layers:

@@ -71,7 +71,7 @@ def train(
 
     The large model grows out of the finished small one. Where a model has no training state yet, `init_from` gives it the
     weights of a saved pair (or of a single model), and the stage `begin`, or else the last one, is the first; behind a
-    stage that only the small model has, the large one grows anew. `scale`, `pace` and `pictures` multiply
+    stage that only the small model has, and out of a folder with a small model alone, the large one grows anew. `scale`, `pace` and `pictures` multiply
     batches, budgets and what is drawn.
 
     A recipe that reads documents learns from real ones as well where `receipts` names a folder with some (`documents.real`);
@@ -96,14 +96,13 @@ def train(
 
     for which in names:
         pipeline, first = pipeline_of(which), None
-        if not pipeline.has_state():
-            stages = {None, *(stage.name for stage in chosen.stages[which])}
-            if init_from is not None and (which == names[0] or begin in stages):
-                first = pipeline.begin_with(_one_of(Path(init_from), which), begin)
-            elif which == "large":
-                pipeline.grow_from(pipeline_of("small"))
+        stages = {None, *(stage.name for stage in chosen.stages[which])}
+        saved = Path(init_from) if init_from is not None and (which == names[0] or begin in stages) else None
+        if saved is not None and not pipeline.has_state() and not (which == "large" and _holds_only_small(saved)):
+            first = pipeline.begin_with(_one_of(saved, which), begin)
         elif which == "large" and not pipeline.has_state(of_language=True):
-            pipeline.grow_from(pipeline_of("small"))
+            smaller = pipeline_of("small")
+            pipeline.grow_from(smaller, saved / "small" if saved is not None and not smaller.has_state() else None)
         finished = pipeline.run(deadline, first)
         if pipeline.load_latest() is not None:
             pipeline.save(folder / "pair" / which)
@@ -129,6 +128,11 @@ def _check(
         raise ValueError(f"{init_from} is no folder: name one with a saved pair to begin with")
     if not resume and any(folder.glob("*/*.pt")):
         raise ValueError(f"{folder} already holds training state: resume it, or choose another folder")
+
+
+def _holds_only_small(pair: Path) -> bool:
+    """Whether the large model is still to grow out of the small one that is there."""
+    return (pair / "small").is_dir() and not (pair / "large").is_dir()
 
 
 def _one_of(pair: Path, which: str) -> Path:
