@@ -115,7 +115,7 @@ def tiny_receipts() -> Recipe:
         Stage("wide", budget(1), wide),
     )
     scenes = RECEIPTS.pictures["scenes"].style
-    deeper = Stage("deeper", budget(2), text_mlp=64, tiles_a_step=4, sets=sets, checks=checks, heads_first=1)
+    deeper = Stage("deeper", budget(2), text_mlp=64, tiles_a_step=4, sets=sets, checks=checks)
     shown = {"crops": Papers(("receipt",), (330, 340)), "documents": Papers(("slip",)), "scenes": scenes}
     shown |= {
         "real-crops": Receipts(sides=(200, 210)),

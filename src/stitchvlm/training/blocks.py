@@ -9,6 +9,7 @@ comes out, but for the order of sums.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -102,54 +103,50 @@ def _rotated(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torc
 def _attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, seen: torch.Tensor, own: torch.Tensor
 ) -> torch.Tensor:
-    """All `[batch, heads, places, d]`, queries scaled; masks as in `Blocks`."""
+    """All `[batch, heads, places, d]` in one precision, queries scaled; masks as in `Blocks`."""
     prefix, (blocks, block) = seen.shape[-1], own.shape[2:4]
+    groups = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     shown, told = key[:, :, :prefix], value[:, :, :prefix]
     found = []
     for first in range(0, prefix, _STRIPE):
         last = min(first + _STRIPE, prefix)
-        scores = (query[:, :, first:last] @ shown[:, :, :last].transpose(-1, -2)).float()
+        scores = query[:, :, first:last] @ shown[:, :, :last].transpose(-1, -2)
         rows = torch.arange(first, last, device=query.device)[:, None]
         scores = scores.masked_fill(torch.arange(last, device=query.device) > rows, _NEVER)
-        found.append(scores.softmax(-1).to(value.dtype) @ told[:, :, :last])
+        found.append(scores.softmax(-1) @ told[:, :, :last])
     asking = query[:, :, prefix:]
-    before = (asking @ shown.transpose(-1, -2)).float() + seen
-    parts = (part[:, :, prefix:].unflatten(2, (blocks, block)) for part in (query, key, value))
-    asks, keys, values = parts
-    beside = ((asks @ keys.transpose(-1, -2)).float() + own).flatten(2, 3)
-    weights = torch.cat([before, beside], -1).softmax(-1).to(value.dtype)
+    before = asking @ shown.transpose(-1, -2) + seen.to(query.dtype)
+    asks, keys, values = (part[:, :, prefix:].unflatten(2, (blocks, block)) for part in (query, key, value))
+    beside = (asks @ keys.transpose(-1, -2) + own.to(query.dtype)).flatten(2, 3)
+    weights = torch.cat([before, beside], -1).softmax(-1)
     within = (weights[..., prefix:].unflatten(2, (blocks, block)) @ values).flatten(2, 3)
     found.append(weights[..., :prefix] @ told + within)
     return torch.cat(found, 2)
 
 
-def _layer(
-    layer: nn.Module,
-    hidden: torch.Tensor,
-    cos: torch.Tensor,
-    sin: torch.Tensor,
-    seen: torch.Tensor,
-    own: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The layer's states, and its queries (scaled) and keys."""
-    attention, mlp = layer.self_attn, layer.mlp
+def _ask(layer: nn.Module, hidden: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Queries (scaled), keys and values of a layer."""
+    attention = layer.self_attn
     shape = (*hidden.shape[:-1], -1, attention.head_dim)
     normed = _norm(hidden, layer.input_layernorm)
     query = _norm(attention.q_proj(normed).view(shape), attention.q_norm).transpose(1, 2)
     key = _norm(attention.k_proj(normed).view(shape), attention.k_norm).transpose(1, 2)
     value = attention.v_proj(normed).view(shape).transpose(1, 2)
     query = (_rotated(query, cos, sin) * attention.scaling).to(value.dtype)
-    key = _rotated(key, cos, sin).to(value.dtype)
-    groups = query.shape[1] // key.shape[1]
-    mixed = _attend(query, key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1), seen, own)
-    hidden = hidden + attention.o_proj(mixed.transpose(1, 2).flatten(2))
-    normed = _norm(hidden, layer.post_attention_layernorm)
-    return hidden + mlp.down_proj(F.silu(mlp.gate_proj(normed)) * mlp.up_proj(normed)), query, key
+    return query, _rotated(key, cos, sin).to(value.dtype), value
+
+
+def _go_on(layer: nn.Module, hidden: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
+    """The layer's states, from what its attention has gathered."""
+    hidden = hidden + layer.self_attn.o_proj(mixed.transpose(1, 2).flatten(2))
+    normed, mlp = _norm(hidden, layer.post_attention_layernorm), layer.mlp
+    return hidden + mlp.down_proj(F.silu(mlp.gate_proj(normed)) * mlp.up_proj(normed))
 
 
 @cache
-def _compiled_layer() -> Callable[..., tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    return torch.compile(_layer, dynamic=True)
+def _compiled(part: Callable[..., Any]) -> Callable[..., Any]:
+    return torch.compile(part, dynamic=True)
 
 
 def answer_states(
@@ -164,8 +161,14 @@ def answer_states(
     cos, sin = language_model.rotary_emb(hidden, batch.positions.gather(1, laid.source))
     cos, sin = cos[:, None].float(), sin[:, None].float()
     for number, layer in enumerate(language_model.layers):
-        through = _compiled_layer() if layer._compiled_call_impl is not None else _layer
-        hidden, query, key = through(layer, hidden, cos, sin, laid.seen, laid.own)
+        ask, attend, go_on = _ask, _attend, _go_on
+        if layer._compiled_call_impl is not None:
+            ask, go_on = _compiled(_ask), _compiled(_go_on)
+            attend = _compiled(_attend) if laid.prefix <= _STRIPE else _attend  # more stripes are other code each time
+        query, key, value = ask(layer, hidden, cos, sin)
+        with torch.autocast(hidden.device.type, enabled=False):
+            mixed = attend(query, key, value, laid.seen, laid.own)
+        hidden = go_on(layer, hidden, mixed)
         if grounding is not None:
             grounding.hear(number, query, key, laid.target)
     hidden = _norm(hidden, language_model.norm)

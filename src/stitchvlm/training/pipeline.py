@@ -1,5 +1,6 @@
 """Runs the stages of one model in order, each resumable, and saves the finished model in transformers' own format."""
 
+import copy
 import hashlib
 import random
 from collections import defaultdict
@@ -8,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .align import align_words
@@ -32,6 +34,11 @@ FEWEST_PLACED = 0.1
 """Share of lines below which places are not kept."""
 CHECK_EVERY, CHECK_BATCHES, TOWER_BATCHES = 200, 8, 3
 _LANGUAGE = ("model.language_model.", "lm_head.")
+
+
+def heads_beside(folder: Path) -> Path:
+    """Where the dense heads of a model's tower lie: training goes on with them, and nothing else needs them."""
+    return folder.with_name(f"{folder.name}-heads.safetensors")
 
 
 class Pipeline:
@@ -81,6 +88,8 @@ class Pipeline:
         if name not in stages:
             raise ValueError(f"the {self.which} model has no stage {name!r}: choose one of {', '.join(stages)}")
         weights = load_saved(folder, self.tokenizer).state_dict()
+        if heads_beside(folder).exists():
+            self._reader.load_state_dict(load_file(heads_beside(folder)), strict=False)
         self._widen_for(stages[name])
         if stages[name].lesson is None:  # a tower goes on alone; the language model behind it starts anew
             weights = self.model.state_dict() | {k: v for k, v in weights.items() if not k.startswith(_LANGUAGE)}
@@ -108,11 +117,13 @@ class Pipeline:
             )
         else:
             smaller.load_latest()
+            smaller.load_heads()
         text, vision = self.model.config.text_config, self.model.config.vision_config
         grow_language_model(smaller.model, text.num_hidden_layers, text.intermediate_size)
         if vision.num_hidden_layers > smaller.model.config.vision_config.num_hidden_layers:
             self.kind.deepen_vision(smaller.model, vision.num_hidden_layers)
         self.model.load_state_dict(smaller.model.state_dict())
+        self._reader.load_state_dict(smaller._reader.own_weights(), strict=False)
 
     def finished(self) -> bool:
         """Whether the last stage has used up its budget."""
@@ -231,12 +242,12 @@ class Pipeline:
         last.bias.mul_(EMBEDDING_SCALE / size)
 
     def _read(
-        self, reader: DenseReader, shown: ViewBatch, rng: random.Random | None = None, heads_only: bool = False
+        self, reader: DenseReader, shown: ViewBatch, rng: random.Random | None = None
     ) -> tuple[torch.Tensor, dict[str, float]]:
         """Loss and figures of views, in another light where there is an `rng`."""
         pixels = normalise(shown.views, self.device)
         with torch.autocast(self.device.type, torch.bfloat16):
-            said = reader(pixels if rng is None else vary_light(pixels, rng), heads_only)
+            said = reader(pixels if rng is None else vary_light(pixels, rng))
         told = torch.as_tensor(shown.labels, device=self.device)
         return dense_loss(said, told, self.recipe.labels)
 
@@ -250,7 +261,7 @@ class Pipeline:
                     self.log(check=stage.name, on=name, step=step, **self._check_tower(reader, views))
             rng = random.Random(f"{self.seed}-{stage.name}-{step}")
             shown = train.draw(rng, stage.tiles_a_step, stage.tries)
-            return self._read(reader, self._large_enough(shown, stage.least_points), rng, step < stage.heads_first)
+            return self._read(reader, self._large_enough(shown, stage.least_points), rng)
 
         return loss_at
 
@@ -303,7 +314,28 @@ class Pipeline:
                 return stage.name
         return None
 
+    def load_heads(self) -> bool:
+        """Bring the tower's heads, where any stage has left some, to the size that visual features have by now."""
+        for stage in reversed(self.recipe.stages[self.which]):
+            state = load_state(self._checkpoint(stage)) if stage.lesson is None else None
+            if state is not None:
+                own = self._reader.own_weights()
+                before = DenseReader(copy.deepcopy(self.model), self.recipe.labels)
+                before.load_state_dict(state["module"])
+                last = self.kind.last_projection
+                larger = last(self.model).weight.norm() / last(before.model).weight.norm()
+                heads = {name: state["module"][name] for name in own}
+                for name in ("heads.weight", "place_head.weight"):  # what patches say is read before the projector
+                    if name in heads:
+                        heads[name] = heads[name] / larger
+                self._reader.load_state_dict(heads, strict=False)
+                return True
+        return False
+
     def save(self, folder: Path) -> None:
-        """Write the model in bfloat16 with tokenizer and processor files."""
+        """Write the model in bfloat16 with tokenizer and processor files, and beside its folder the tower's heads."""
         save_model(self.model, folder)
+        if self.load_heads():
+            heads = {name: weight.bfloat16().contiguous() for name, weight in self._reader.own_weights().items()}
+            save_file(heads, heads_beside(folder))
         self.kind.save_processor(self.tokenizer, folder)

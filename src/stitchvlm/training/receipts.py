@@ -82,7 +82,6 @@ def _tower(
     sets: tuple[str, ...],
     checks: tuple[str, ...],
     least_points: int = 2,
-    heads_first: int = 0,
     places: bool = False,
     mlp: int | None = None,
 ) -> Stage:
@@ -94,7 +93,6 @@ def _tower(
         checks=checks,
         tries=8,
         least_points=least_points,
-        heads_first=heads_first,
         places=places,
     )
 
@@ -156,11 +154,16 @@ RECEIPTS = Recipe(
             ),
             _one_tile("find", Budget(600, peak_rate=1e-3, decay_from=1.0), _SCENES_FIND, _FIND),
             _one_tile("read", Budget(1_300, peak_rate=1e-3, decay_from=1.0), _SCENES_READ, READ_SHARES),
-            _wide("wide", Budget(1_000, peak_rate=1e-3, decay_from=0.3), 0.3, tiles=18, questions=16),
+            _wide("wide", Budget(1_200, peak_rate=1e-3, decay_from=0.3), 0.3, tiles=18, questions=16),
         ),
         "large": (
             _tower(
-                "deeper", Budget(2_000, peak_rate=2e-3, decay_from=0.0), _DENSE, _DENSE_CHECKS, heads_first=150, mlp=256
+                "deeper",
+                Budget(2_000, peak_rate=2e-3, decay_from=0.0),
+                _DENSE,
+                _DENSE_CHECKS,
+                places=True,
+                mlp=256,
             ),
             _one_tile("deep", Budget(900, peak_rate=9e-4, decay_from=0.5), _SCENES_READ, READ_SHARES, mlp=256),
             _wide("again", Budget(800, peak_rate=7e-4, decay_from=0.1), 0.3, mlp=256),

@@ -39,7 +39,6 @@ class Stage:
         checks: sets that the tower is measured on.
         tries: each view that the tower learns from is the one with most text of so many.
         least_points: of characters on fewer points the tower hears nothing in this stage.
-        heads_first: so many steps at the beginning only the heads learn, so that they fit a tower which has lost its own.
         places: whether the tower, before it goes on, says where the characters of real receipts stand (`placing`).
     """
 
@@ -53,7 +52,6 @@ class Stage:
     places: bool = False
     tries: int = 3
     least_points: int = 1
-    heads_first: int = 0
 
     @property
     def shown(self) -> tuple[str, ...]:

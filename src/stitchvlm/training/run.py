@@ -71,8 +71,8 @@ def train(
 
     The large model grows out of the finished small one. Where a model has no training state yet, `init_from` gives it the
     weights of a saved pair (or of a single model), and the stage `begin`, or else the last one, is the first; behind a
-    stage that only the small model has, and out of a folder with a small model alone, the large one grows anew. `scale`, `pace` and `pictures` multiply
-    batches, budgets and what is drawn.
+    stage that only the small model has, and out of a folder with a small model alone, the large one grows anew. `scale`,
+    `pace` and `pictures` multiply batches, budgets and what is drawn.
 
     A recipe that reads documents learns from real ones as well where `receipts` names a folder with some (`documents.real`);
     of these the split `train` alone is read. `compiled` makes the tower's stages faster where there is a compiler.

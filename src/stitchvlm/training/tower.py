@@ -62,11 +62,18 @@ class DenseReader(nn.Module):
             self.patch_head = nn.Linear(model.config.vision_config.hidden_size, labels.patches.classes)
         self._model, self._kind = [model], kind
 
-    def forward(self, pixels: torch.Tensor, heads_only: bool = False) -> Said:
-        """With `heads_only` nothing but the heads learns from what is said."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not heads_only):
-            states = self._kind.states(self._model[0], pixels)
-            features = self._kind.joined(self._model[0], states)
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model whose vision parts these are."""
+        return self._model[0]
+
+    def own_weights(self) -> dict[str, torch.Tensor]:
+        """Those of the heads, which are no part of the model."""
+        return {name: weight for name, weight in self.state_dict().items() if "head" in name.split(".")[0]}
+
+    def forward(self, pixels: torch.Tensor) -> Said:
+        states = self._kind.states(self._model[0], pixels)
+        features = self._kind.joined(self._model[0], states)
         columns = self.heads(features).float().split(list(self.labels.heads.values()), -1)
         places = self.place_head(features).float().split(self._places, -1) if self.place_head is not None else None
         return Said([*columns], places, self.patch_head(states).float() if self.patch_head is not None else None)
