@@ -18,7 +18,7 @@ from stitchvlm.families.fingerprint import fingerprint
 from stitchvlm.sampling import Sampling
 from stitchvlm.training import pipeline, train, worlds
 from stitchvlm.training.cache import render_set
-from stitchvlm.training.checkpoint import save_state
+from stitchvlm.training.checkpoint import load_state, save_state
 from stitchvlm.training.documents import Document
 from stitchvlm.training.documents.questions import Question
 from stitchvlm.training.grid import Tiles
@@ -157,7 +157,26 @@ def test_a_run_in_miniature(tmp_path, monkeypatch, fonts, real_folder, speaker, 
     assert crops.tiles(1).shape == (1, 448, 448, 1) and crops.labels(1).shape == (1, 256, len(HEADS))
     assert isinstance(documents.truth(1), Document) and documents.truth(1).to_json() != documents.truth(0).to_json()
     check_views(made)
+    check_heads(made, out)
     check_the_bank(made)
+
+
+def check_heads(made: Pipeline, out: Path) -> None:
+    """Dense heads go along with a saved model and fit its features, whose size has changed since they learned."""
+    pixels = torch.randn(1, 3, 448, 448, generator=torch.Generator().manual_seed(0))
+    trained = Pipeline("small", made.recipe, out / "data", out / "small", 7, CPU)
+    state = load_state(out / "small" / "tiles.pt")
+    trained._reader.load_state_dict(state["module"])
+    with torch.no_grad():
+        before = trained._reader(pixels)
+        assert made.begin_with(out / "pair/small") == "wide"
+        after = made._reader(pixels)
+        grown = Pipeline("large", made.recipe, out / "data", out / "next", 7, CPU)
+        grown.grow_from(trained)
+        same = grown._reader(pixels)
+    for said, tolerance in ((after, 0.05), (same, 1e-4)):  # what was saved is rounded to bfloat16
+        pairs = [*zip(before.columns, said.columns, strict=True), (before.patches, said.patches)]
+        assert all((a - b).abs().mean() < tolerance * a.std() for a, b in pairs)
 
 
 def check_views(made: Pipeline) -> None:
