@@ -161,13 +161,14 @@ def answer_states(
     cos, sin = language_model.rotary_emb(hidden, batch.positions.gather(1, laid.source))
     cos, sin = cos[:, None].float(), sin[:, None].float()
     for number, layer in enumerate(language_model.layers):
-        ask, attend, go_on = _ask, _attend, _go_on
-        if layer._compiled_call_impl is not None:
+        ask, go_on = _ask, _go_on
+        if (
+            layer._compiled_call_impl is not None
+        ):  # attention gains nothing by it and would be other code for every length
             ask, go_on = _compiled(_ask), _compiled(_go_on)
-            attend = _compiled(_attend) if laid.prefix <= _STRIPE else _attend  # more stripes are other code each time
         query, key, value = ask(layer, hidden, cos, sin)
         with torch.autocast(hidden.device.type, enabled=False):
-            mixed = attend(query, key, value, laid.seen, laid.own)
+            mixed = _attend(query, key, value, laid.seen, laid.own)
         hidden = go_on(layer, hidden, mixed)
         if grounding is not None:
             grounding.hear(number, query, key, laid.target)
