@@ -175,4 +175,4 @@ RECEIPTS = Recipe(
     labels=SPELLED_LABELS,
     speech=DOCUMENT_SPEECH,
 )
-"""Budgets are steps. The tower learns on parts of tiles first, where its attention costs little, then on whole ones."""
+"""Budgets are steps."""
