@@ -162,9 +162,8 @@ def answer_states(
     cos, sin = cos[:, None].float(), sin[:, None].float()
     for number, layer in enumerate(language_model.layers):
         ask, go_on = _ask, _go_on
-        if (
-            layer._compiled_call_impl is not None
-        ):  # attention gains nothing by it and would be other code for every length
+        if layer._compiled_call_impl is not None:
+            # Attention gains nothing by it, and its stripes are other code for every length.
             ask, go_on = _compiled(_ask), _compiled(_go_on)
         query, key, value = ask(layer, hidden, cos, sin)
         with torch.autocast(hidden.device.type, enabled=False):

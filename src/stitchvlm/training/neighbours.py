@@ -3,7 +3,7 @@
 Small print is read from what lies close by. A young encoder takes most of its training to find out which patches are
 neighbours; here queries and keys say so from the start. The last `CODE` of the encoder's channels carry a patch's row and
 column as waves of four lengths. Queries are the keys of the patch at the head's offset, and so sharp that all attention falls
-on it. Nothing else writes to these channels, so what the encoder computes is what `local_features` computes with shifts
+on it. Nothing else writes to these channels, so what the encoder computes is what `local_states` computes with shifts
 alone, at a third less work and without a score for each pair of patches. Beyond a tile's edge its opposite edge comes next.
 
 The saved model is an ordinary InternVL (norms of queries and keys, RMS norms, as InternViT-6B has them) and knows nothing of this.
@@ -22,7 +22,7 @@ OFFSETS = ((-1, -1), (-1, 0), (-1, 1), (0, -2), (0, -1), (0, 1), (0, 2), (1, -1)
 HEADS, CODE = len(OFFSETS), 16
 """`CODE` is also a head's width."""
 _WAVES = (1, 3, 8, 14)
-"""Turns along a tile. No other patch has more than a third of the score of the one that is meant, on sides of 32 patches."""
+"""Turns along a tile. No other patch has more than two thirds of the score of the one that is meant, on sides of 32 patches."""
 _SHARPNESS = 3.3
 """Root mean square of queries and keys: other patches together have less than a thousandth of the attention."""
 

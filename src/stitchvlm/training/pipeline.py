@@ -1,6 +1,5 @@
 """Runs the stages of one model in order, each resumable, and saves the finished model in transformers' own format."""
 
-import copy
 import hashlib
 import random
 from collections import defaultdict
@@ -117,13 +116,13 @@ class Pipeline:
             )
         else:
             smaller.load_latest()
-            smaller.load_heads()
+        heads = smaller._heads() or smaller._reader.own_weights()
         text, vision = self.model.config.text_config, self.model.config.vision_config
         grow_language_model(smaller.model, text.num_hidden_layers, text.intermediate_size)
         if vision.num_hidden_layers > smaller.model.config.vision_config.num_hidden_layers:
             self.kind.deepen_vision(smaller.model, vision.num_hidden_layers)
         self.model.load_state_dict(smaller.model.state_dict())
-        self._reader.load_state_dict(smaller._reader.own_weights(), strict=False)
+        self._reader.load_state_dict(heads, strict=False)
 
     def finished(self) -> bool:
         """Whether the last stage has used up its budget."""
@@ -314,28 +313,24 @@ class Pipeline:
                 return stage.name
         return None
 
-    def load_heads(self) -> bool:
-        """Bring the tower's heads, where any stage has left some, to the size that visual features have by now."""
+    def _heads(self) -> dict[str, torch.Tensor] | None:
+        """The tower's heads as its last stage has left them, but for the size that visual features have by now."""
+        last = self.kind.last_projection(self.model)
+        name = next(name for name, part in self._reader.named_modules() if part is last)
         for stage in reversed(self.recipe.stages[self.which]):
             state = load_state(self._checkpoint(stage)) if stage.lesson is None else None
             if state is not None:
-                own = self._reader.own_weights()
-                before = DenseReader(copy.deepcopy(self.model), self.recipe.labels)
-                before.load_state_dict(state["module"])
-                last = self.kind.last_projection
-                larger = last(self.model).weight.norm() / last(before.model).weight.norm()
-                heads = {name: state["module"][name] for name in own}
-                for name in ("heads.weight", "place_head.weight"):  # what patches say is read before the projector
-                    if name in heads:
-                        heads[name] = heads[name] / larger
-                self._reader.load_state_dict(heads, strict=False)
-                return True
-        return False
+                heads = {own: state["module"][own] for own in self._reader.own_weights()}
+                larger = last.weight.detach().norm() / state["module"][f"{name}.weight"].norm()
+                for behind in ("heads.weight", "place_head.weight"):  # what patches say is read before the projector
+                    if behind in heads:
+                        heads[behind] = heads[behind] / larger
+                return heads
+        return None
 
     def save(self, folder: Path) -> None:
         """Write the model in bfloat16 with tokenizer and processor files, and beside its folder the tower's heads."""
         save_model(self.model, folder)
-        if self.load_heads():
-            heads = {name: weight.bfloat16().contiguous() for name, weight in self._reader.own_weights().items()}
-            save_file(heads, heads_beside(folder))
+        if (heads := self._heads()) is not None:
+            save_file({name: weight.bfloat16().contiguous() for name, weight in heads.items()}, heads_beside(folder))
         self.kind.save_processor(self.tokenizer, folder)

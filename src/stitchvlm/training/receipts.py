@@ -79,12 +79,13 @@ _SCENES_READ = {"bind": 0.08, "read": 0.54, "where": 0.12, "colour": 0.14, "shap
 def _tower(
     name: str,
     budget: Budget,
-    sets: tuple[str, ...],
-    checks: tuple[str, ...],
+    sets: tuple[str, ...] = _DENSE,
+    checks: tuple[str, ...] = _DENSE_CHECKS,
     least_points: int = 2,
-    places: bool = False,
+    places: bool = True,
     mlp: int | None = None,
 ) -> Stage:
+    """With real receipts among the pictures, unless it is told otherwise."""
     return Stage(
         name,
         budget,
@@ -144,27 +145,15 @@ RECEIPTS = Recipe(
                 ("crops",) * 4 + ("boards", "scenes"),
                 ("crops-check", "scenes-check"),
                 least_points=3,
+                places=False,
             ),
-            _tower(
-                "placed",
-                Budget(2_600, peak_rate=3e-3, decay_from=0.0),
-                _DENSE,
-                _DENSE_CHECKS,
-                places=True,
-            ),
+            _tower("placed", Budget(2_600, peak_rate=3e-3, decay_from=0.0)),
             _one_tile("find", Budget(600, peak_rate=1e-3, decay_from=1.0), _SCENES_FIND, _FIND),
             _one_tile("read", Budget(1_300, peak_rate=1e-3, decay_from=1.0), _SCENES_READ, READ_SHARES),
             _wide("wide", Budget(1_200, peak_rate=1e-3, decay_from=0.3), 0.3, tiles=18, questions=16),
         ),
         "large": (
-            _tower(
-                "deeper",
-                Budget(2_000, peak_rate=2e-3, decay_from=0.0),
-                _DENSE,
-                _DENSE_CHECKS,
-                places=True,
-                mlp=256,
-            ),
+            _tower("deeper", Budget(2_000, peak_rate=2e-3, decay_from=0.0), mlp=256),
             _one_tile("deep", Budget(900, peak_rate=9e-4, decay_from=0.5), _SCENES_READ, READ_SHARES, mlp=256),
             _wide("again", Budget(800, peak_rate=7e-4, decay_from=0.1), 0.3, mlp=256),
             _wide("broad", Budget(200, peak_rate=2e-4, decay_from=0.2), 0.4),

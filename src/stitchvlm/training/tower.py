@@ -62,11 +62,6 @@ class DenseReader(nn.Module):
             self.patch_head = nn.Linear(model.config.vision_config.hidden_size, labels.patches.classes)
         self._model, self._kind = [model], kind
 
-    @property
-    def model(self) -> PreTrainedModel:
-        """The model whose vision parts these are."""
-        return self._model[0]
-
     def own_weights(self) -> dict[str, torch.Tensor]:
         """Those of the heads, which are no part of the model."""
         return {name: weight for name, weight in self.state_dict().items() if "head" in name.split(".")[0]}
