@@ -100,7 +100,12 @@ class Exercise:
     def _steps(self, question: Asked, truth: Truth, kept: list[int], packer: Packer) -> list[list[int]]:
         """The visual tokens that show what each token of the answer, and its end, is read from; none if it is not spelled."""
         words = question.answer.split()
-        if question.kind not in SPELLED or len(words) != len(question.boxes) or " ".join(words) != question.answer:
+        if (
+            not words
+            or question.kind not in SPELLED
+            or len(words) != len(question.boxes)
+            or " ".join(words) != question.answer
+        ):
             return []
         shown = pointed_tokens(truth, words, question.boxes, kept, self.cut)
         steps = [shown[first] for first in packer.begins(question.answer)]
