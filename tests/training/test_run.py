@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from test_engine import picture
 
 from stitchvlm import Stitch
@@ -137,6 +138,22 @@ def test_a_model_with_another_tokenizer_is_refused(make_pipeline, tmp_path):
     pipeline.tokenizer = copy.deepcopy(pipeline.tokenizer)
     pipeline.tokenizer.add_tokens(["novel"])
     with pytest.raises(ValueError, match="another tokenizer"):
+        pipeline.begin_with(tmp_path / "saved", "find")
+
+
+@pytest.mark.parametrize("broken", ["no safetensors", "other heads", "other sizes"])
+def test_heads_of_another_tower_are_refused(make_pipeline, tmp_path, broken):
+    pipeline = make_pipeline(tmp_path / "state")
+    pipeline.save(tmp_path / "saved")
+    heads = {name: weight.clone() for name, weight in pipeline._reader.own_weights().items()}
+    if broken == "other heads":
+        heads["heads.more"] = heads.pop("heads.bias")
+    elif broken == "other sizes":
+        heads["heads.bias"] = heads["heads.bias"][:-1].clone()
+    save_file(heads, tmp_path / "saved-heads.safetensors")
+    if broken == "no safetensors":
+        (tmp_path / "saved-heads.safetensors").write_bytes(b"no")
+    with pytest.raises(ValueError, match="saved-heads.safetensors does not hold the heads of this tower"):
         pipeline.begin_with(tmp_path / "saved", "find")
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -80,7 +81,7 @@ class Pipeline:
         """Take the weights of a saved model, with which the named stage (or the last one) begins; the stage's name.
 
         Raises:
-            ValueError: if there is no such stage or model, or the model does not fit the stage.
+            ValueError: if there is no such stage or model, or the model or the heads beside it do not fit the stage.
         """
         stages = {stage.name: stage for stage in self.recipe.stages[self.which]}
         name = stage_name or list(stages)[-1]
@@ -88,7 +89,7 @@ class Pipeline:
             raise ValueError(f"the {self.which} model has no stage {name!r}: choose one of {', '.join(stages)}")
         weights = load_saved(folder, self.tokenizer).state_dict()
         if heads_beside(folder).exists():
-            self._reader.load_state_dict(load_file(heads_beside(folder)), strict=False)
+            self._load_heads(heads_beside(folder))
         self._widen_for(stages[name])
         if stages[name].lesson is None:  # a tower goes on alone; the language model behind it starts anew
             weights = self.model.state_dict() | {k: v for k, v in weights.items() if not k.startswith(_LANGUAGE)}
@@ -99,6 +100,17 @@ class Pipeline:
                 f"the model in {folder} has other sizes than the {self.which} one: name another"
             ) from error
         return name
+
+    def _load_heads(self, file: Path) -> None:
+        try:
+            heads = load_file(file)
+            if heads.keys() != self._reader.own_weights().keys():
+                raise ValueError("its heads are others")
+            self._reader.load_state_dict(heads, strict=False)
+        except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"{file} does not hold the heads of this tower: fetch it again, or remove it to go on without them"
+            ) from error
 
     def grow_from(self, smaller: "Pipeline", saved: Path | None = None) -> None:
         """Begin as the model of `smaller`, made as deep and as wide as this one, which computes exactly what that did.
