@@ -31,6 +31,7 @@ from stitchvlm.training.saved import save_model
 from stitchvlm.training.tokenizer import special_tokens, train_tokenizer
 from stitchvlm.training.tower import Views, normalise
 from stitchvlm.training.words import THIRDS
+from stitchvlm.training.worlds import SCENES
 
 CPU = torch.device("cpu")
 KIND = KINDS["qwen2_vl"]
@@ -163,7 +164,7 @@ def test_tokens_are_taught_the_words_for_their_own_place(own_tokenizer):
     words = torch.tensor(Packer(own_tokenizer, KIND.chat).words(THIRDS))
     assert [own_tokenizer.decode(row) for row in words] == ["topmiddlebottom", " left center right"]
     kept = [0, len(token_boxes(scene, WHOLE)) - 1]
-    given = Exercise(None, None, [scene], [], [], [kept], WHOLE)
+    given = Exercise(None, None, [scene], [], [], [kept], WHOLE, SCENES)
     assert given.thirds().tolist() == [[0, 0], [2, 2]]
     outputs = torch.nn.Linear(len(own_tokenizer), len(own_tokenizer), bias=False)
     torch.nn.init.eye_(outputs.weight)

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from stitchvlm.training import worlds
+from stitchvlm.training import language, worlds
 from stitchvlm.training.documents import Document, Line, Written
 from stitchvlm.training.documents.document import CHARACTERS
-from stitchvlm.training.documents.questions import ask_several
+from stitchvlm.training.documents.questions import Question, ask_several
 from stitchvlm.training.grid import Tiles
+from stitchvlm.training.kinds import KINDS
 from stitchvlm.training.labels import IGNORE, Labels
+from stitchvlm.training.packing import Packer
 from stitchvlm.training.regions import pointed_tokens, token_boxes, tokens_touching
 from stitchvlm.training.scene import Glyph
 from stitchvlm.training.spelling import (
@@ -199,6 +201,30 @@ def test_pointed_tokens_are_counted_among_the_kept_ones():
     document = page({"AB": (28, 42, 12), "C": (84, 42, 12)}, fields={})
     boxes = ((28 / 448, 30 / 448, 84 / 448, 54 / 448), (84 / 448, 30 / 448, 112 / 448, 54 / 448))
     assert pointed_tokens(document, ["AB", "C"], boxes, [0, 18, 19], TILES) == [[], [1], [1], [2]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "placed", "expected"),
+    [
+        ("total", "AB C", True, [[17], [18], [18], [19], [19]]),
+        ("total", "AB C", False, []),
+        ("total", "ABC", True, []),
+        ("where", "AB C", True, []),
+    ],
+    ids=["spelled", "guessed", "other words", "not spelled"],
+)
+def test_heads_hear_where_each_character_and_the_end_are_read(speaker, monkeypatch, kind, answer, placed, expected):
+    """Tokens are 28 pixels wide and high; a space and the end are told where the character before them is."""
+    document = page({"AB C": (28, 42, 12)}, fields={})
+    document = replace(document, lines=tuple(replace(line, placed=placed) for line in document.lines))
+    boxes = ((28 / 448, 30 / 448, 84 / 448, 54 / 448), (84 / 448, 30 / 448, 112 / 448, 54 / 448))
+    heard = []
+    monkeypatch.setattr(language, "Grounding", lambda *given: heard.append(given[-1]))
+    question, kept = Question(kind, "What?", answer, boxes), list(range(256))
+    exercise = language.Exercise(None, None, [document], [], [[question]], [kept], TILES, DOCUMENTS)
+    exercise.grounding(packer=Packer(speaker, KINDS["internvl_448"].chat))
+    exercise.grounding()
+    assert heard == [[[expected]], None]
 
 
 def test_what_is_kept_holds_what_is_asked_for():

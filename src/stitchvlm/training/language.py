@@ -19,7 +19,7 @@ from .kinds import kind_of
 from .packing import UNSEEN, Batch, Packed, Packer, collate
 from .regions import asked_tokens, keep_around, pointed_tokens, token_boxes
 from .words import SYSTEM_PROMPTS, THIRDS
-from .worlds import FACTS, LINES, SCENES, SPELLED, Asked, Truth
+from .worlds import FACTS, LINES, SCENES, SPELLED, Asked, Truth, World
 
 _ATTEMPTS = 50
 MOST_LOST = 0.4
@@ -75,6 +75,7 @@ class Exercise:
     asked: list[list[Asked]]
     kept: list[list[int]]
     cut: Cut
+    world: World
 
     @property
     def kinds(self) -> list[list[str]]:
@@ -94,22 +95,21 @@ class Exercise:
         standing = None if words is None else Standing(self.thirds().to(words.device), words)
         pointed = None
         if packer is not None:
-            pointed = [[self._steps(one, truth, kept, packer) for one in asked] for truth, asked, kept in drawn]
+            pointed = [[self._shown(one, truth, kept, packer) for one in asked] for truth, asked, kept in drawn]
         return Grounding(self.rows, places, self.batch, standing, pointed)
 
-    def _steps(self, question: Asked, truth: Truth, kept: list[int], packer: Packer) -> list[list[int]]:
-        """The visual tokens that show what each token of the answer, and its end, is read from; none if it is not spelled."""
+    def _shown(self, question: Asked, truth: Truth, kept: list[int], packer: Packer) -> list[list[int]]:
+        """For each token of the answer, and its end, the visual tokens that show what it is read from.
+
+        None if the answer is not spelled or its characters' places are a guess.
+        """
         words = question.answer.split()
-        if (
-            not words
-            or question.kind not in SPELLED
-            or len(words) != len(question.boxes)
-            or " ".join(words) != question.answer
-        ):
+        spelled = question.kind in SPELLED and " ".join(words) == question.answer and len(words) == len(question.boxes)
+        if not words or not spelled or self.world.guessed(truth, question.boxes):
             return []
         shown = pointed_tokens(truth, words, question.boxes, kept, self.cut)
-        steps = [shown[first] for first in packer.begins(question.answer)]
-        return [*steps, steps[-1]]
+        of_tokens = [shown[first] for first in packer.begins(question.answer)]
+        return [*of_tokens, of_tokens[-1]]
 
     def thirds(self) -> torch.Tensor:
         """`[visual tokens, 2]`: the third of the picture's height and of its width that each present token's centre is in."""
@@ -257,7 +257,7 @@ class LanguageTrainer:
         present = torch.cat(
             [features[k, torch.tensor(tokens, device=features.device)] for k, tokens in enumerate(kept)]
         )
-        return Exercise(collate(rows, self.device), present, truths, rows, asked, kept, first.cut)
+        return Exercise(collate(rows, self.device), present, truths, rows, asked, kept, first.cut, first.world)
 
     def loss_at(self, step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
         """The loss, and of its two parts "answers" is the answers' cross-entropy and "beside" that of the grounding."""

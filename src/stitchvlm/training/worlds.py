@@ -4,7 +4,7 @@ What a set shows is said by its style: a `generator.Style` for scenes, `Papers` 
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from . import questions
 from .documents import Document, draw_crop, draw_document
 from .documents import questions as document_questions
 from .documents.augment import augment, cut_square
+from .documents.certain import lines_of
 from .documents.document import PARTS, Written
 from .documents.form import LABEL
 from .documents.real import RealReceipt, read_receipts
@@ -71,12 +72,14 @@ class World:
     read: what was written with `to_json`.
     ask: up to so many questions with these shares of kinds.
     together: which of the questions may be asked when most of the picture is missing, and the spots that must then be there.
+    guessed: whether characters in these boxes, fractions of the picture, stand only about where they are said to.
     aside: whether what a picture holds is so much that it is read only when it is needed.
     """
 
     read: Callable[[dict[str, Any]], Any]
     ask: Callable[[Any, int, dict[str, float], random.Random], list[Any]]
     together: Callable[[list[Any], Any], tuple[list[Any], list[Any]]]
+    guessed: Callable[[Any, Sequence[Box]], bool]
     aside: bool
 
 
@@ -104,8 +107,14 @@ def _ask_document(
     return document_questions.ask_several(document, count, rng, shares)
 
 
-SCENES = World(Scene.from_json, questions.ask_several, _about_one_thing, aside=False)
-DOCUMENTS = World(Document.from_json, _ask_document, _about_known_places, aside=True)
+def _holds_a_guess(document: Document, boxes: Sequence[Box]) -> bool:
+    w, h = document.width, document.height
+    pixels = tuple((x0 * w, y0 * h, x1 * w, y1 * h) for x0, y0, x1, y1 in boxes)
+    return not all(line.placed for line in lines_of(document, Written("", pixels)))
+
+
+SCENES = World(Scene.from_json, questions.ask_several, _about_one_thing, lambda *_: False, aside=False)
+DOCUMENTS = World(Document.from_json, _ask_document, _about_known_places, _holds_a_guess, aside=True)
 
 
 @dataclass(frozen=True)
