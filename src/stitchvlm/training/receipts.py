@@ -42,6 +42,7 @@ _DENSE = ("crops", "crops", "documents", "real-crops", "real-crops", "real", "re
 _DENSE_CHECKS = ("crops-check", "real-check", "real-crops-check", "scenes-check")
 _ONE_TILE = ("crops", "crops", "real-crops", "real-crops", "boards", "scenes")
 _ALL = ("documents", "documents", "real", "real", "crops", "wide-scenes", "scenes")
+_MORE_REAL = ("documents", "documents", "real", "real", "real", "real", "real-crops", "wide-scenes", "scenes")
 
 _FIND = {
     "after": 0.2,
@@ -116,11 +117,17 @@ def _one_tile(
 
 
 def _wide(
-    name: str, budget: Budget, dropped: float, tiles: int = 9, questions: int = 8, mlp: int | None = None
+    name: str,
+    budget: Budget,
+    dropped: float,
+    sets: tuple[str, ...] = _MORE_REAL,
+    tiles: int = 9,
+    questions: int = 8,
+    mlp: int | None = None,
 ) -> Stage:
     """Pictures of all sizes, so many that all together have at most `tiles`; in a share of batches most of them is missing."""
     lesson = Lesson(
-        sets=_ALL,
+        sets=sets,
         tiles=_WIDE_TILES,
         pictures=12,
         questions=questions,
@@ -150,7 +157,7 @@ RECEIPTS = Recipe(
             _tower("placed", Budget(2_600, peak_rate=3e-3, decay_from=0.0)),
             _one_tile("find", Budget(600, peak_rate=1e-3, decay_from=1.0), _SCENES_FIND, _FIND),
             _one_tile("read", Budget(1_300, peak_rate=1e-3, decay_from=1.0), _SCENES_READ, READ_SHARES),
-            _wide("wide", Budget(1_200, peak_rate=1e-3, decay_from=0.3), 0.3, tiles=18, questions=16),
+            _wide("wide", Budget(1_200, peak_rate=1e-3, decay_from=0.3), 0.3, _ALL, tiles=18, questions=16),
         ),
         "large": (
             _tower("deeper", Budget(2_000, peak_rate=2e-3, decay_from=0.0), mlp=256),
