@@ -11,6 +11,7 @@ import pytest
 import torch
 from conftest import GROWN, TINY, budget
 from PIL import Image, ImageDraw
+from safetensors.torch import load_file, save_file
 
 from stitchvlm import Stitch
 from stitchvlm.families import load_vlm
@@ -25,7 +26,7 @@ from stitchvlm.training.grid import Tiles
 from stitchvlm.training.kinds import KINDS
 from stitchvlm.training.language import FeatureBank, LanguageTrainer, Lesson
 from stitchvlm.training.loop import Deadline
-from stitchvlm.training.pipeline import Pipeline
+from stitchvlm.training.pipeline import Pipeline, heads_beside
 from stitchvlm.training.receipts import ONE_TILE
 from stitchvlm.training.recipe import Pictures, Recipe, Stage, with_receipts
 from stitchvlm.training.recipes import RECIPES
@@ -237,21 +238,77 @@ def test_real_receipts_are_drawn_with_the_places_that_are_known(tmp_path, real_f
     assert {FOLDED[char - 1] for char in told[told > 0]} <= set("TOTAL5.00") and (told > 0).sum() > 9
 
 
-def test_receipts_are_placed_as_whole_ones_are_shown(tmp_path, real_folder, speaker, monkeypatch):
-    """Squares of them are shown at another size, at which a whole one could not be read."""
+@pytest.fixture
+def build(tmp_path, real_folder, speaker, monkeypatch):
+    """Builds the tiny pipeline of a model, with its state in a folder of that name."""
     monkeypatch.setattr(pipeline, "train_tokenizer", lambda *_: speaker)
-    cuts = []
+    recipe = with_receipts(tiny_receipts(), real_folder)
+    return lambda which, folder: Pipeline(which, recipe, tmp_path / "data", tmp_path / folder, 7, CPU, workers=1)
 
-    def place(reader, receipts, cut, path):
-        cuts.append(cut)
-        path.write_text(json.dumps({receipt.id: [None, None] for receipt in receipts}))
-        return 0, 6
+
+def test_heads_go_along_through_runs_of_language_stages_alone(build, tmp_path):
+    """Out of a saved model with heads comes one with the same heads, and so does what grows out of it."""
+    first, saved, following = build("small", "first"), tmp_path / "saved", tmp_path / "following"
+    first.save(saved)
+    own = first._reader.own_weights()
+    heads = {name: torch.randn(weight.shape).bfloat16() for name, weight in own.items()}
+    save_file(heads, heads_beside(saved))
+    assert build("small", "second").begin_with(saved) == "wide"
+    later = build("small", "second")  # as another call would, by the state alone
+    later.save(following)
+    kept = load_file(heads_beside(following))
+    assert kept.keys() == heads.keys() and all(torch.equal(kept[name], heads[name]) for name in heads)
+    state = {"module": later.model.state_dict(), "optimizers": [], "step": 1, "seconds": 1.0}
+    save_state(later._checkpoint(later.recipe.stages["small"][-1]), state)
+    large = build("large", "large")
+    large.grow_from(build("small", "second"))
+    grown = large._reader.own_weights()
+    assert all(torch.equal(grown[name].bfloat16(), heads[name]) for name in heads)
+    build("small", "without").save(following)
+    assert not heads_beside(following).exists()
+
+
+def test_a_tower_begun_with_a_saved_model_does_not_grow_when_it_resumes(build, tmp_path):
+    """The language model behind it starts anew, in two calls as in one."""
+    build("large", "first").save(tmp_path / "saved")
+    begun, fresh = build("large", "begun"), build("large", "fresh")
+    assert begun.begin_with(tmp_path / "saved", "deeper") == "deeper"
+    for one in (begun, fresh):
+        assert one.grows()
+        save_state(one._checkpoint(one.recipe.stages["large"][0]), {})
+    assert fresh.grows() and not build("large", "begun").grows()
+
+
+def test_receipts_are_placed_by_the_state_of_the_tower_and_before_any_is_drawn(build, tmp_path, monkeypatch):
+    """A resumed stage does not ask a tower that has learned nothing, and drawn pictures keep their labels."""
+    asked = []
+
+    def place(reader, receipts, _):
+        asked.append(reader.heads.bias.detach().clone())
+        return {receipt.id: [None, None] for receipt in receipts}
 
     monkeypatch.setattr(pipeline, "place_receipts", place)
-    recipe = with_receipts(tiny_receipts(), real_folder)
-    made = Pipeline("small", recipe, tmp_path / "data", tmp_path / "small", 7, CPU, workers=1)
-    (tmp_path / "data").mkdir(exist_ok=True)
-    assert made._ready(recipe.stages["small"][1], Deadline(None)) and cuts == [TILES]
+    made = build("small", "small")
+    placed = made.recipe.stages["small"][1]
+    state = {name: weight + 1.0 for name, weight in made._reader.state_dict().items()}
+    save_state(made._checkpoint(placed), {"module": state, "optimizers": [], "step": 1, "seconds": 0.0})
+    for _ in range(2):
+        assert build("small", "small")._ready(placed, Deadline(None))
+    assert len(asked) == 1 and torch.equal(asked[0], state["heads.bias"])
+    assert any((tmp_path / "data").glob("real-crops-0*.json")) and not (tmp_path / "data/places.json").exists()
+
+
+def test_receipts_are_placed_as_whole_ones_are_shown(build, monkeypatch):
+    """Squares of them are shown at another size, at which a whole one could not be read."""
+    cuts = []
+
+    def place(reader, receipts, cut):
+        cuts.append(cut)
+        return {receipt.id: [None, None] for receipt in receipts}
+
+    monkeypatch.setattr(pipeline, "place_receipts", place)
+    made = build("small", "small")
+    assert made._ready(made.recipe.stages["small"][1], Deadline(None)) and cuts == [TILES]
 
 
 def test_pictures_that_allow_no_question_are_passed_over(tmp_path, speaker, monkeypatch, fonts):

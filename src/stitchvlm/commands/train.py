@@ -38,7 +38,7 @@ def train(
     pace: Annotated[float, typer.Option(metavar="F", help="Multiplies the time that every stage gets.")] = 1.0,
     pictures: Annotated[float, typer.Option(metavar="F", help="Multiplies the pictures to learn from.")] = 1.0,
     compiled: Annotated[
-        bool, typer.Option("--compiled", help="Compile the vision tower's layers; a CPU needs a C++ compiler for it.")
+        bool, typer.Option("--compiled", help="Compile the layers; a CPU needs a C++ compiler for it.")
     ] = False,
     debug: options.Debug = False,
 ) -> None:

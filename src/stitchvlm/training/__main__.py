@@ -23,7 +23,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scale", type=int, default=1, help="multiplies pictures and tiles a step")
     parser.add_argument("--pace", type=float, default=1.0, help="multiplies the budget of every stage")
     parser.add_argument("--pictures", type=float, default=1.0, help="multiplies the pictures to learn from")
-    parser.add_argument("--compiled", action="store_true", help="compile the tower's layers (needs a C++ compiler)")
+    parser.add_argument("--compiled", action="store_true", help="compile the layers (needs a C++ compiler)")
     parser.add_argument("--fresh", action="store_true", help="refuse a folder that already holds training state")
     return parser.parse_args()
 

@@ -1,6 +1,7 @@
 """Runs the stages of one model in order, each resumable, and saves the finished model in transformers' own format."""
 
 import hashlib
+import json
 import random
 from collections import defaultdict
 from collections.abc import Iterable
@@ -17,7 +18,7 @@ from .architecture import EMBEDDING_SCALE, grow_language_model
 from .attention import use_plain_attention
 from .cache import PictureSet, render_set
 from .checkpoint import Log, load_state, write_atomically
-from .documents.real import RealReceipt, read_receipts
+from .documents.real import read_receipts
 from .kinds import KINDS, features
 from .language import LanguageTrainer, Lesson
 from .loop import Deadline, LossAt, run_stage
@@ -38,7 +39,8 @@ _LANGUAGE = ("model.language_model.", "lm_head.")
 
 def heads_beside(folder: Path) -> Path:
     """Where the dense heads of a model's tower lie: training goes on with them, and nothing else needs them."""
-    return folder.with_name(f"{folder.name}-heads.safetensors")
+    whole = folder.resolve()
+    return whole.with_name(f"{whole.name}-heads.safetensors")
 
 
 class Pipeline:
@@ -80,9 +82,22 @@ class Pipeline:
     def begin_with(self, folder: Path, stage_name: str | None = None) -> str:
         """Take the weights of a saved model, with which the named stage (or the last one) begins; the stage's name.
 
+        The heads beside it are kept with the state, since language stages leave none of their own.
+
         Raises:
             ValueError: if there is no such stage or model, or the model or the heads beside it do not fit the stage.
         """
+        name = self._take(folder, stage_name)
+        given = self._reader.own_weights() if heads_beside(folder).exists() else {}
+        write_atomically(self._begun, lambda path: save_file(given, path, {"stage": name}))
+        return name
+
+    @property
+    def _begun(self) -> Path:
+        """Written when a run begins with a saved model: the heads that came with it, perhaps none."""
+        return self.folder / "begun.safetensors"
+
+    def _take(self, folder: Path, stage_name: str | None = None) -> str:
         stages = {stage.name: stage for stage in self.recipe.stages[self.which]}
         name = stage_name or list(stages)[-1]
         if name not in stages:
@@ -112,6 +127,10 @@ class Pipeline:
                 f"{file} does not hold the heads of this tower: fetch it again, or remove it to go on without them"
             ) from error
 
+    def grows(self) -> bool:
+        """Whether it is still to grow out of the smaller model, which it does unless it began with a saved one."""
+        return not self.has_state(of_language=True) and not (self.has_state() and self._begun.exists())
+
     def grow_from(self, smaller: "Pipeline", saved: Path | None = None) -> None:
         """Begin as the model of `smaller`, made as deep and as wide as this one, which computes exactly what that did.
 
@@ -121,7 +140,7 @@ class Pipeline:
             ValueError: if `smaller` is not finished.
         """
         if saved is not None:
-            smaller.begin_with(saved)
+            smaller._take(saved)
         elif not smaller.finished():
             raise ValueError(
                 f"the {self.which} model grows out of the {smaller.which} one, which is not finished: train that first"
@@ -174,14 +193,20 @@ class Pipeline:
         write_atomically(path, lambda partial: partial.write_text(digest))
 
     def _ready(self, stage: Stage, deadline: Deadline) -> bool:
-        """Draw what the stage shows of real receipts; False when the deadline came first."""
+        """Draw what the stage shows of real receipts; False when the deadline came first.
+
+        The first stage that shows any has their characters placed, so that all of them are drawn alike.
+        """
         places = self._data / "places.json"
-        for name in self._known(stage.shown):
+        real = [name for name, pictures in self.recipe.pictures.items() if isinstance(pictures.style, Receipts)]
+        shown = [name for name in self._known(stage.shown) if name in real]
+        drawn = any(any(self._data.glob(f"{name}-0*.json")) for name in real)
+        if stage.places and shown and not drawn and not places.exists():
+            if (state := load_state(self._checkpoint(stage))) is not None:
+                self._reader.load_state_dict(state["module"])
+            self._place(places)
+        for name in shown:
             pictures = self.recipe.pictures[name]
-            if not isinstance(pictures.style, Receipts):
-                continue
-            if stage.places and not places.exists():
-                self._place(read_receipts(pictures.style.folder), places)
             style = replace(pictures.style, places=str(places) if places.exists() else None)
             own = pictures.count, pictures.seed, style, (), self._workers, deadline, self.log, pictures.cut
             if not render_set(self._data, name, *own, self.recipe.labels):
@@ -189,15 +214,19 @@ class Pipeline:
             self.sets[name].refresh()
         return True
 
-    def _place(self, receipts: list[RealReceipt], places: Path) -> None:
-        """Let the tower say where the characters of these receipts stand, at the size at which whole ones are shown."""
+    def _place(self, places: Path) -> None:
+        """Let the tower say where the characters of receipts stand, at the size at which whole ones are shown."""
         shown = (pictures for pictures in self.recipe.pictures.values() if isinstance(pictures.style, Receipts))
-        cut = next(pictures.cut for pictures in shown if pictures.style.sides is None)
-        placed, lines = place_receipts(self._reader, receipts, cut, places)
-        self.log(placed=placed, lines=lines, receipts=len(receipts))
-        if placed < FEWEST_PLACED * lines:  # a tower that cannot read yet, as one without its dense heads
-            places.unlink()
+        whole = next(pictures for pictures in shown if pictures.style.sides is None)
+        receipts = read_receipts(whole.style.folder)
+        found = place_receipts(self._reader, receipts, whole.cut)
+        lines = [spans for each in found.values() for spans in each]
+        placed = sum(spans is not None for spans in lines)
+        self.log(placed=placed, lines=len(lines), receipts=len(receipts))
+        if placed < FEWEST_PLACED * len(lines):  # a tower that cannot read yet, as one without its dense heads
             self.log(warning="the tower reads too little to place characters: real receipts are shown without labels")
+            return
+        write_atomically(places, lambda path: path.write_text(json.dumps(found)))
 
     def _checkpoint(self, stage: Stage) -> Path:
         return self.folder / f"{stage.name}.pt"
@@ -326,7 +355,10 @@ class Pipeline:
         return None
 
     def _heads(self) -> dict[str, torch.Tensor] | None:
-        """The tower's heads as its last stage has left them, but for the size that visual features have by now."""
+        """The tower's heads as its last stage has left them, but for the size that visual features have by now.
+
+        Where no stage of the tower was learned, those that came with the model that the run began with.
+        """
         last = self.kind.last_projection(self.model)
         name = next(name for name, part in self._reader.named_modules() if part is last)
         for stage in reversed(self.recipe.stages[self.which]):
@@ -338,11 +370,14 @@ class Pipeline:
                     if behind in heads:
                         heads[behind] = heads[behind] / larger
                 return heads
-        return None
+        return (load_file(self._begun) or None) if self._begun.exists() else None
 
     def save(self, folder: Path) -> None:
         """Write the model in bfloat16 with tokenizer and processor files, and beside its folder the tower's heads."""
         save_model(self.model, folder)
-        if (heads := self._heads()) is not None:
-            save_file({name: weight.bfloat16().contiguous() for name, weight in heads.items()}, heads_beside(folder))
+        heads = {name: weight.bfloat16().contiguous() for name, weight in (self._heads() or {}).items()}
+        if heads:
+            write_atomically(heads_beside(folder), lambda path: save_file(heads, path))
+        else:
+            heads_beside(folder).unlink(missing_ok=True)
         self.kind.save_processor(self.tokenizer, folder)

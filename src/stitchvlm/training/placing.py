@@ -5,14 +5,11 @@ lay the known text along these points the most likely one is found by dynamic pr
 tower that reads three characters of four is enough to place all of them; lines of which it reads less are left as they are.
 """
 
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from .checkpoint import write_atomically
 from .documents.document import Document, Line
 from .documents.real import RealReceipt
 from .grid import Cut, View
@@ -138,13 +135,11 @@ def best_path(scores: np.ndarray) -> np.ndarray:
     return path
 
 
-def place_receipts(reader: DenseReader, receipts: list[RealReceipt], cut: Cut, path: Path) -> tuple[int, int]:
-    """Write where the characters of these receipts stand to `path`; how many lines were placed, and of how many."""
+def place_receipts(reader: DenseReader, receipts: list[RealReceipt], cut: Cut) -> dict[str, list[Spans | None]]:
+    """Where the characters of each line of these receipts stand, by the receipts' names; None for lines that are not placed."""
     found: dict[str, list[Spans | None]] = {}
     for receipt in receipts:
         document: Document = receipt.document
         points = read_points(reader, cut.pixels(receipt.picture()), cut, document.width, document.height)
         found[receipt.id] = [place_line(line, points) for line in document.lines]
-    write_atomically(path, lambda place: place.write_text(json.dumps(found)))
-    lines = [spans for each in found.values() for spans in each]
-    return sum(spans is not None for spans in lines), len(lines)
+    return found

@@ -75,7 +75,7 @@ def train(
     `pace` and `pictures` multiply batches, budgets and what is drawn.
 
     A recipe that reads documents learns from real ones as well where `receipts` names a folder with some (`documents.real`);
-    of these the split `train` alone is read. `compiled` makes the tower's stages faster where there is a compiler.
+    of these the split `train` alone is read. `compiled` makes all stages faster where there is a compiler.
     """
     folder, deadline = Path(out), Deadline(minutes)
     chosen = with_receipts(adapt(find_recipe(recipe), scale, pace, pictures), receipts)
@@ -100,7 +100,7 @@ def train(
         saved = Path(init_from) if init_from is not None and (which == names[0] or begin in stages) else None
         if saved is not None and not pipeline.has_state() and not (which == "large" and _holds_only_small(saved)):
             first = pipeline.begin_with(_one_of(saved, which), begin)
-        elif which == "large" and not pipeline.has_state(of_language=True):
+        elif which == "large" and pipeline.grows():
             smaller = pipeline_of("small")
             pipeline.grow_from(smaller, saved / "small" if saved is not None and not smaller.has_state() else None)
         finished = pipeline.run(deadline, first)
