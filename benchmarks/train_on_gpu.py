@@ -20,6 +20,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src"
 sys.path.insert(0, str(SOURCE))
 
 from stitchvlm.training.loop import Deadline  # noqa: E402
+from stitchvlm.training.pipeline import heads_beside  # noqa: E402
 from stitchvlm.training.recipe import adapt, with_receipts  # noqa: E402
 from stitchvlm.training.run import draw, find_recipe  # noqa: E402
 
@@ -58,6 +59,7 @@ def run_training(given: argparse.Namespace, minutes: float) -> int:
         "--pictures": given.pictures,
         "--device": given.device,
         "--threads": 4,
+        "--workers": os.cpu_count() or 1,
     }
     words = [str(word) for option in options.items() if option[1] is not None for word in option]
     command = [sys.executable, "-m", "stitchvlm.training", *words]
@@ -70,9 +72,11 @@ def collect(recipe: str, work: Path, out: Path) -> None:
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for which in find_recipe(recipe).stages:
             saved, log = work / "pair" / which, work / which / "log.jsonl"
-            files = [*(sorted(saved.iterdir()) if saved.is_dir() else []), *([log] if log.exists() else [])]
-            for path in files:
-                archive.add(path, f"{which}/{path.name}")
+            files = {f"{which}/{path.name}": path for path in (*(saved.iterdir() if saved.is_dir() else ()), log)}
+            heads = heads_beside(saved)
+            for name, path in sorted((files | {heads.name: heads}).items()):
+                if path.exists():
+                    archive.add(path, name)
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob(f"{ARCHIVE}.*"):
         old.unlink()

@@ -18,9 +18,11 @@ from transformers import (
 )
 
 from .architecture import HEAD, SHARPNESS, Size, start_language_model, start_tower
+from .attention import Listener
+from .blocks import answer_states
 from .grid import TILES, Tiles
 from .neighbours import HEADS, is_local, local_states, start_local
-from .packing import INTERNVL_CHAT, Chat
+from .packing import INTERNVL_CHAT, Batch, Chat
 from .tokenizer import INTERNVL_TOKENS, save_tokenizer
 
 ROPE_THETA = 1e7
@@ -149,6 +151,15 @@ class InternVL:
         return model.model.multi_modal_projector(shuffled.flatten(1, 2))
 
     @torch.no_grad()
+    def answer_states(
+        self,
+        model: InternVLForConditionalGeneration,
+        embedded: torch.Tensor,
+        batch: Batch,
+        grounding: Listener | None = None,
+    ) -> torch.Tensor:
+        return answer_states(model.model.language_model, embedded, batch, grounding)
+
     def deepen_vision(self, model: InternVLForConditionalGeneration, layers: int) -> None:
         own = model.model.vision_tower.encoder.layer
         while len(own) < layers:

@@ -8,9 +8,10 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from .architecture import Size
+from .attention import Listener
 from .grid import Tiles
 from .internvl import InternVL
-from .packing import Chat
+from .packing import Batch, Chat
 from .qwen2_vl import Qwen2VL
 
 
@@ -46,6 +47,11 @@ class Kind(Protocol):
 
     def joined(self, model: Any, states: torch.Tensor) -> torch.Tensor:
         """The patches' states to visual tokens `[views, tokens, text width]`."""
+
+    def answer_states(
+        self, model: Any, embedded: torch.Tensor, batch: Batch, grounding: Listener | None
+    ) -> torch.Tensor:
+        """The language model's last states `[batch, length, width]`; a `grounding` hears of every layer's queries and keys."""
 
     def deepen_vision(self, model: Any, layers: int) -> None:
         """Give the encoder so many layers, in place; the new ones, the last, add nothing to what it computes."""

@@ -11,7 +11,7 @@ other is a matter of a pixel, and in a list all that follow it would move by one
 also of two cells, is known as one by its place in the text.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -186,19 +186,24 @@ def _write_character(label: np.ndarray, point: int, seen: _Seen) -> None:
             label[COLUMN[name]] = 1
 
 
+def write_things(label: np.ndarray, scene: Scene, owner: np.ndarray, column: Mapping[str, int]) -> None:
+    """Enter colour, noun and item of the thing that owns each cell into `label[cells, columns]`; a page's plates have no nouns."""
+    for index, thing in enumerate(scene.things, start=1):
+        mine = owner == index
+        label[mine, column["colour"]] = 1 + COLOUR_NAMES.index(thing.colour)
+        label[mine, column["noun"]] = 1 + NOUNS.index(thing.noun)
+        label[mine, column["item"]] = 1 + TAG_ITEMS.index(thing.item) if thing.item else 0
+    if scene.kind == "page":
+        label[:, column["noun"]] = IGNORE
+
+
 def dense_labels(scene: Scene, owner: np.ndarray, cut: Cut = TILES) -> np.ndarray:
     """`int8[views, rows * columns, len(HEADS)]` for the views of `cut`, `IGNORE` where nothing can be told."""
     rows = []
     for view in cut.views(scene.width, scene.height):
         label = np.zeros((view.rows * view.columns, len(HEADS)), np.int8)
         cell_owner = owner_of_cells(owner, view)
-        for index, thing in enumerate(scene.things, start=1):
-            mine = cell_owner == index
-            label[mine, COLUMN["colour"]] = 1 + COLOUR_NAMES.index(thing.colour)
-            label[mine, COLUMN["noun"]] = 1 + NOUNS.index(thing.noun)
-            label[mine, COLUMN["item"]] = 1 + TAG_ITEMS.index(thing.item) if thing.item else 0
-        if scene.kind == "page":
-            label[:, COLUMN["noun"]] = IGNORE
+        write_things(label, scene, cell_owner, COLUMN)
         for (cell, point), seen in _characters(scene, view).items():
             _write_character(label[cell], point, seen)
         rows.append(label)

@@ -9,8 +9,6 @@ import torch
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-from .attention import additive
-from .blocks import answer_states
 from .cache import PictureSet
 from .features import FeatureBank
 from .grid import Cut
@@ -39,7 +37,7 @@ class Lesson:
         most_things: in a scene.
         dropped_share: of the batches in which most visual tokens are missing.
         grounding: the weight of the loss that tells heads where to look, and visual tokens where they lie.
-        pointing: whether half of the heads are told where each character of an answer is read.
+        pointing: whether half of the heads, or one more than the others, hear where each character of an answer is read.
     """
 
     sets: tuple[str, ...] = ("small",)
@@ -145,16 +143,7 @@ def answer_logits(
     embedded = model.model.language_model.embed_tokens(batch.tokens)
     embedded = embedded.masked_scatter(batch.visual[..., None], features.to(embedded.dtype))
     with torch.autocast(embedded.device.type, torch.bfloat16):
-        if model.config.text_config.model_type == "qwen3":
-            hidden = answer_states(model.model.language_model, embedded, batch, grounding)
-        else:
-            hidden = model.model.language_model(
-                inputs_embeds=embedded,
-                position_ids=batch.positions,
-                attention_mask=additive(batch.mask),
-                use_cache=False,
-                grounding=grounding,
-            ).last_hidden_state
+        hidden = kind_of(model).answer_states(model, embedded, batch, grounding)
         if grounding is not None:
             grounding.hear_end(hidden, model.lm_head)
         asked = batch.targets != UNSEEN

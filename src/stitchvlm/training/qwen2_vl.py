@@ -11,9 +11,9 @@ from transformers.models.qwen2_vl.modeling_qwen2_vl import VisionAttention, appl
 from transformers.vision_utils import get_vision_position_ids
 
 from .architecture import HEAD, SHARPNESS, Size, start_language_model, start_tower
-from .attention import plain_attention
+from .attention import Listener, additive, plain_attention
 from .grid import LEAST_TOKENS, MOST_TOKENS, Whole
-from .packing import Chat
+from .packing import Batch, Chat
 from .tokenizer import QWEN2_VL_TOKENS, save_tokenizer
 
 WHOLE = Whole(MOST_TOKENS)
@@ -138,6 +138,21 @@ class Qwen2VL:
 
     def joined(self, model: Qwen2VLForConditionalGeneration, states: torch.Tensor) -> torch.Tensor:
         return model.model.visual.merger(states.flatten(0, 1)).unflatten(0, (len(states), -1))
+
+    def answer_states(
+        self,
+        model: Qwen2VLForConditionalGeneration,
+        embedded: torch.Tensor,
+        batch: Batch,
+        grounding: Listener | None = None,
+    ) -> torch.Tensor:
+        return model.model.language_model(
+            inputs_embeds=embedded,
+            position_ids=batch.positions,
+            attention_mask=additive(batch.mask),
+            use_cache=False,
+            grounding=grounding,
+        ).last_hidden_state
 
     def deepen_vision(self, model: Qwen2VLForConditionalGeneration, layers: int) -> None:
         raise ValueError("a Qwen2-VL encoder grows no deeper: give both models as many vision layers")

@@ -84,13 +84,13 @@ def _tower(
     checks: tuple[str, ...] = _DENSE_CHECKS,
     least_points: int = 2,
     places: bool = True,
-    mlp: int | None = None,
+    text_mlp: int | None = None,
 ) -> Stage:
     """With real receipts among the pictures, unless it is told otherwise."""
     return Stage(
         name,
         budget,
-        text_mlp=mlp,
+        text_mlp=text_mlp,
         sets=sets,
         checks=checks,
         tries=8,
@@ -100,7 +100,7 @@ def _tower(
 
 
 def _one_tile(
-    name: str, budget: Budget, scenes: dict[str, float], documents: dict[str, float], mlp: int | None = None
+    name: str, budget: Budget, scenes: dict[str, float], documents: dict[str, float], text_mlp: int | None = None
 ) -> Stage:
     """Pictures of one tile: on these a step has five times as many questions as on whole documents."""
     lesson = Lesson(
@@ -113,7 +113,7 @@ def _one_tile(
         document_shares=documents,
         pointing=True,
     )
-    return Stage(name, budget, lesson, text_mlp=mlp)
+    return Stage(name, budget, lesson, text_mlp=text_mlp)
 
 
 def _wide(
@@ -123,7 +123,7 @@ def _wide(
     sets: tuple[str, ...] = _MORE_REAL,
     tiles: int = 9,
     questions: int = 8,
-    mlp: int | None = None,
+    text_mlp: int | None = None,
 ) -> Stage:
     """Pictures of all sizes, so many that all together have at most `tiles`; in a share of batches most of them is missing."""
     lesson = Lesson(
@@ -139,7 +139,7 @@ def _wide(
         pointing=True,
         most_tiles=tiles,
     )
-    return Stage(name, budget, lesson, text_mlp=mlp)
+    return Stage(name, budget, lesson, text_mlp=text_mlp)
 
 
 RECEIPTS = Recipe(
@@ -160,9 +160,9 @@ RECEIPTS = Recipe(
             _wide("wide", Budget(1_200, peak_rate=1e-3, decay_from=0.3), 0.3, _ALL, tiles=18, questions=16),
         ),
         "large": (
-            _tower("deeper", Budget(2_000, peak_rate=2e-3, decay_from=0.0), mlp=256),
-            _one_tile("deep", Budget(900, peak_rate=9e-4, decay_from=0.5), _SCENES_READ, READ_SHARES, mlp=256),
-            _wide("again", Budget(800, peak_rate=7e-4, decay_from=0.1), 0.3, mlp=256),
+            _tower("deeper", Budget(2_000, peak_rate=2e-3, decay_from=0.0), text_mlp=256),
+            _one_tile("deep", Budget(900, peak_rate=9e-4, decay_from=0.5), _SCENES_READ, READ_SHARES, text_mlp=256),
+            _wide("again", Budget(800, peak_rate=7e-4, decay_from=0.1), 0.3, text_mlp=256),
             _wide("broad", Budget(200, peak_rate=2e-4, decay_from=0.2), 0.4),
         ),
     },

@@ -53,7 +53,7 @@ def _one_tile(name: str, shares: dict[str, float], minutes: float | None = None,
 
 
 def _wide(
-    name: str, budget: Budget, dropped: float, mlp: int | None = None, first_shares: dict[str, float] = READ
+    name: str, budget: Budget, dropped: float, text_mlp: int | None = None, first_shares: dict[str, float] = READ
 ) -> Stage:
     """Pictures of up to five tiles, and a share of batches in which most visual tokens are missing."""
     lesson = Lesson(
@@ -65,7 +65,7 @@ def _wide(
         most_things=(6, 6),
         dropped_share=dropped,
     )
-    return Stage(name, budget, lesson, text_mlp=mlp)
+    return Stage(name, budget, lesson, text_mlp=text_mlp)
 
 
 RECIPES = {
@@ -79,8 +79,10 @@ RECIPES = {
                 _wide("wide", Budget(minutes=4, peak_rate=1e-3, decay_from=0.4), 0.2),
             ),
             "large": (
-                _wide("deep", Budget(minutes=27, peak_rate=9e-4, decay_from=0.3), 0.25, mlp=192),
-                _wide("again", Budget(minutes=15, peak_rate=7e-4, decay_from=0.1), 0.25, mlp=192, first_shares=NAMES),
+                _wide("deep", Budget(minutes=27, peak_rate=9e-4, decay_from=0.3), 0.25, text_mlp=192),
+                _wide(
+                    "again", Budget(minutes=15, peak_rate=7e-4, decay_from=0.1), 0.25, text_mlp=192, first_shares=NAMES
+                ),
                 _wide("broad", Budget(minutes=3, peak_rate=2e-4, decay_from=0.2), 0.35),
             ),
         },

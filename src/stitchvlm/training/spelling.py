@@ -142,22 +142,12 @@ def spelled_labels(truth: Scene | Document, owner: np.ndarray | None, cut: Cut) 
         if isinstance(truth, Document):
             label[:, : COLUMN["text"]] = IGNORE
         else:
-            _write_things(label, truth, owner_of_cells(owner, view))
+            write_things(label, truth, owner_of_cells(owner, view), COLUMN)
         if isinstance(truth, Document) and truth.estimated:
             label[:] = IGNORE  # there may be more in the picture than is known
         _write_text(label, truth, view)
         rows.append(label)
     return np.stack(rows)
-
-
-def _write_things(label: np.ndarray, scene: Scene, owner: np.ndarray) -> None:
-    for index, thing in enumerate(scene.things, start=1):
-        mine = owner == index
-        label[mine, COLUMN["colour"]] = 1 + COLOUR_NAMES.index(thing.colour)
-        label[mine, COLUMN["noun"]] = 1 + NOUNS.index(thing.noun)
-        label[mine, COLUMN["item"]] = 1 + TAG_ITEMS.index(thing.item) if thing.item else 0
-    if scene.kind == "page":
-        label[:, COLUMN["noun"]] = IGNORE
 
 
 def without_small(labels: np.ndarray, shape: tuple[int, int], least: int) -> np.ndarray:

@@ -119,7 +119,7 @@ def dense_loss(said: Said, told: torch.Tensor, labels: Labels = SCENE_LABELS) ->
             loss, known = weighted_loss(scores, target, loud.get(name))
             total = total + labels.patches.weight * loss
             right[f"patch {labels.figures[name]}"] += known
-    return total, figures | {name: (good / all.clamp(min=1)).item() for name, (good, all) in right.items()}
+    return total, figures | {name: (good / cells.clamp(min=1)).item() for name, (good, cells) in right.items()}
 
 
 class ViewBatch(NamedTuple):
@@ -151,8 +151,9 @@ class Views:
         """As many views as have the tokens of that many tiles of the embedded pair; each the one with most text of `tries`."""
         shape = rng.choices(self._shapes, self._weights)[0] if len(self._shapes) > 1 else self._shapes[0]
         groups = self._groups[shape]
+        first = rng.randrange(len(groups))
         views, labels = [], []
-        for number in range(max(1, round(tiles * TOKENS_PER_TILE / (shape[0] * shape[1])))):
+        for number in range(first, first + max(1, round(tiles * TOKENS_PER_TILE / (shape[0] * shape[1])))):
             pictures, group = groups[number % len(groups)]
             candidates = []
             for _ in range(tries):
