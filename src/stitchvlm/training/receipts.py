@@ -162,7 +162,7 @@ RECEIPTS = Recipe(
         "large": (
             _tower("deeper", Budget(2_000, peak_rate=2e-3, decay_from=0.0), text_mlp=256),
             _one_tile("deep", Budget(500, peak_rate=9e-4, decay_from=0.6), _SCENES_READ, READ_SHARES, text_mlp=256),
-            _wide("again", Budget(1_200, peak_rate=7e-4, decay_from=0.2), 0.3, questions=16, text_mlp=256),
+            _wide("again", Budget(1_650, peak_rate=7e-4, decay_from=0.2), 0.3, questions=16, text_mlp=256),
             _wide("broad", Budget(120, peak_rate=2e-4, decay_from=0.2), 0.3, questions=16),
         ),
     },
