@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stitchvlm.embedded import EMBEDDED, EMBEDDED_PAIR
+from stitchvlm.embedded import DOCUMENT_PAIR, EMBEDDED_PAIR
 from stitchvlm.families.base import Family
 
 
@@ -77,7 +77,7 @@ _PAIRS = (
     Pair("Qwen/Qwen2.5-VL-3B-Instruct", "Qwen/Qwen2.5-VL-72B-Instruct"),
     Pair("Qwen/Qwen3-VL-2B-Instruct", "Qwen/Qwen3-VL-32B-Instruct"),
 )
-_EMBEDDED_PAIRS = tuple(Pair(EMBEDDED_PAIR[0], large) for large in EMBEDDED if large != EMBEDDED_PAIR[0])
+_EMBEDDED_PAIRS = (Pair(*EMBEDDED_PAIR), Pair(EMBEDDED_PAIR[0], "embedded:qwen2-vl"), Pair(*DOCUMENT_PAIR))
 
 
 def small_for(large: str) -> str | None:
