@@ -1,5 +1,6 @@
 """A picture's prefix and blocks of questions compute what transformers computes on the whole square."""
 
+import shutil
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from conftest import TINY
 
+from stitchvlm.training import blocks
 from stitchvlm.training.attention import additive, use_plain_attention
 from stitchvlm.training.blocks import BLOCK, answer_states, lay_out
 from stitchvlm.training.grounding import Grounding
@@ -91,3 +93,27 @@ def test_states_and_gradients_are_those_of_transformers(model, rows, listening, 
     assert torch.allclose(states, same, atol=2e-5) and torch.isclose(loss, other_loss, rtol=1e-5)
     assert gradients.keys() == others.keys()
     assert all(torch.allclose(gradients[k], others[k], rtol=1e-3, atol=1e-4 * gradients[k].abs().max()) for k in others)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # tracing, torch warns of itself
+@pytest.mark.skipif(shutil.which("g++") is None, reason="compiling needs a C++ compiler")
+def test_compiled_layers_compute_the_same(model, rows, monkeypatch):
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    compiled, parts = blocks._compiled, []
+    monkeypatch.setattr(blocks, "_compiled", lambda part: parts.append(part) or compiled(part))
+    batch, text = collate(rows, torch.device("cpu")), model.model.language_model
+    embedded = torch.randn(*batch.tokens.shape, 128, generator=torch.Generator().manual_seed(0))
+    found = []
+    for _ in range(2):
+        text.zero_grad()
+        states = answer_states(text, embedded, batch)[batch.segments >= 0]
+        states.square().mean().backward()
+        gradients = {name: weight.grad for name, weight in text.named_parameters() if weight.grad is not None}
+        found.append((states.detach(), gradients, len(parts)))
+        for layer in text.layers:
+            layer.compile(dynamic=False)
+    (states, gradients, before), (same, others, after) = found
+    assert (before, after) == (0, 2 * len(text.layers)) and torch.allclose(states, same, atol=1e-4)
+    assert gradients.keys() == others.keys()
+    assert all(torch.allclose(gradients[k], others[k], atol=1e-3 * gradients[k].abs().max()) for k in others)

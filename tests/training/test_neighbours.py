@@ -1,11 +1,13 @@
 """An encoder that begins as a convolution is an ordinary InternVL encoder."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
 from conftest import TINY
 
+from stitchvlm.training import neighbours
 from stitchvlm.training.kinds import KINDS, features
 from stitchvlm.training.neighbours import CODE, HEADS, OFFSETS, is_local, local_states
 from stitchvlm.training.optim import build_optimizers
@@ -52,6 +54,28 @@ def test_shifts_compute_what_attention_does(model, pixels, trained):
         attended = tower(pixel_values=pixels).last_hidden_state[:, 1:]
         shifted = local_states(model, pixels).flatten(1, 2)
     assert attended.std() > 0.5 and torch.allclose(attended, shifted, atol=2e-3 * attended.abs().max().item())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # tracing, torch warns of itself
+@pytest.mark.skipif(shutil.which("g++") is None, reason="compiling needs a C++ compiler")
+def test_compiled_layers_compute_the_same(model, pixels, monkeypatch):
+    """In float32; which way is gone is heard from who is asked for the compiled layer."""
+    encoder, compiled, asked = model.model.vision_tower.encoder, neighbours._compiled_layer, []
+    monkeypatch.setattr(neighbours, "_compiled_layer", lambda: asked.append(True) or compiled())
+    found = []
+    for _ in range(2):
+        model.zero_grad()
+        states = local_states(model, pixels)
+        states.square().mean().backward()
+        gradients = {name: weight.grad for name, weight in encoder.named_parameters() if weight.grad is not None}
+        found.append((states.detach(), gradients, len(asked)))
+        for layer in encoder.layer:
+            layer.compile(dynamic=False)
+    (states, gradients, before), (same, others, after) = found
+    assert (before, after) == (0, 2) and torch.allclose(states, same, atol=1e-4 * states.abs().max().item())
+    assert gradients.keys() == others.keys()
+    assert all(torch.allclose(gradients[k], others[k], atol=1e-3 * gradients[k].abs().max()) for k in others)
 
 
 @torch.no_grad()
