@@ -150,7 +150,6 @@ class InternVL:
         shuffled = model.model.pixel_shuffle(states, scale_factor=0.5)
         return model.model.multi_modal_projector(shuffled.flatten(1, 2))
 
-    @torch.no_grad()
     def answer_states(
         self,
         model: InternVLForConditionalGeneration,
@@ -160,6 +159,7 @@ class InternVL:
     ) -> torch.Tensor:
         return answer_states(model.model.language_model, embedded, batch, grounding)
 
+    @torch.no_grad()
     def deepen_vision(self, model: InternVLForConditionalGeneration, layers: int) -> None:
         own = model.model.vision_tower.encoder.layer
         while len(own) < layers:

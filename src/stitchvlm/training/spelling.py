@@ -28,6 +28,7 @@ from .labels import (
     points_of,
     rows_of,
     visible_part,
+    write_things,
 )
 from .scene import Glyph, Scene
 from .words import COLOUR_NAMES, NOUNS, TAG_ITEMS
