@@ -104,11 +104,12 @@ def test_compiled_layers_compute_the_same(model, rows, monkeypatch):
     monkeypatch.setattr(blocks, "_compiled", lambda part: parts.append(part) or compiled(part))
     batch, text = collate(rows, torch.device("cpu")), model.model.language_model
     embedded = torch.randn(*batch.tokens.shape, 128, generator=torch.Generator().manual_seed(0))
+    direction = torch.randn(128, generator=torch.Generator().manual_seed(1))
     found = []
     for _ in range(2):
         text.zero_grad()
         states = answer_states(text, embedded, batch)[batch.segments >= 0]
-        states.square().mean().backward()
+        (states @ direction).square().mean().backward()
         gradients = {name: weight.grad for name, weight in text.named_parameters() if weight.grad is not None}
         found.append((states.detach(), gradients, len(parts)))
         for layer in text.layers:
