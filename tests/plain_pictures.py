@@ -1,8 +1,10 @@
-"""Pictures as a stranger would draw them, without the generator's code: a check that the pair reads more than its own hand."""
+"""Pictures as a stranger would draw them, without the generator's code, and the share of such that is answered right."""
 
 import random
 
 from PIL import Image, ImageDraw, ImageFont
+
+from stitchvlm import Stitch, make_question
 
 CLEAR = "ABCDEFGHJKLMNPRSTUVWXYZ23456789"
 
@@ -35,3 +37,10 @@ def draw_plain(rng: random.Random) -> tuple[Image.Image, str, str]:
         pen.text((x, y + (r // 3 if shape == "triangle" else 0)), code, fill=ink, font=font, anchor="mm")
     asked = rng.randrange(4)
     return picture, f"What is written on the {things[asked][0]} {things[asked][1]}?", codes[asked]
+
+
+def share_right(questions: list[tuple[Image.Image, str, str]], **settings) -> float:
+    """Of pictures with a question and its answer, the share that is answered right with these settings."""
+    vlm = Stitch.from_pretrained(device="cpu", **settings)
+    answers = [vlm.answer([make_question(question, picture)])[0].text for picture, question, _ in questions]
+    return sum(answer == gold for answer, (_, _, gold) in zip(answers, questions, strict=True)) / len(questions)

@@ -5,7 +5,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from plain_pictures import draw_plain
+from plain_pictures import draw_plain, share_right
 from typer.testing import CliRunner, Result
 
 from stitchvlm import Stitch, make_question
@@ -24,12 +24,6 @@ N = 60
 def questions():
     rng = random.Random(20261121)
     return [draw_plain(rng) for _ in range(N)]
-
-
-def share_right(questions, **settings) -> float:
-    vlm = Stitch.from_pretrained(device="cpu", **settings)
-    answers = [vlm.answer([make_question(question, picture)])[0].text for picture, question, _ in questions]
-    return sum(answer == gold for answer, (_, _, gold) in zip(answers, questions, strict=True)) / N
 
 
 def test_plain_pictures_are_read_and_guided_pruning_keeps_what_is_asked_for(questions):
