@@ -1,11 +1,13 @@
 """Where the visual tokens of one prompt sit, in the token sequence and in the picture."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from stitchvlm.areas import hand_over
+from stitchvlm.margins import Window
 from stitchvlm.plural import counted
 from stitchvlm.shapes import Bool, Float, Int
 
@@ -105,6 +107,18 @@ class VisualLayout:
         )
         row = rows.unique(dim=1, return_inverse=True)[1]
         return self.structural_mask & torch.isin(row, row[kept])
+
+    def seen_through(self, windows: Sequence[Window]) -> "VisualLayout":
+        """The layout of the whole pictures, where this one is of what the ``windows`` show of each.
+
+        What a window shows beyond its picture's edges is padding, so boxes end there.
+        """
+        sizes = torch.tensor(self.image_sizes, dtype=torch.double).reshape(-1, 2)
+        edges = torch.tensor(windows, dtype=torch.double).reshape(-1, 4)
+        corner, extent = edges[:, :2] / sizes, (edges[:, 2:] - edges[:, :2]) / sizes
+        low, high = (corner[self.image] + part * extent[self.image] for part in self.box.split(2, dim=1))
+        box = torch.cat([low, high], dim=1).clamp(0, 1)
+        return replace(self, box=box.to(self.box.dtype))
 
     def matches(self, other: "VisualLayout") -> bool:
         """Whether both layouts cut the same pictures in the same way (their prompts may differ in text)."""

@@ -98,6 +98,25 @@ def test_half_of_the_heads_look_at_the_next_character(model, tokenizer, rows, fe
     assert torch.isclose(grounding.loss(), expected.mean(), rtol=1e-4)
 
 
+@torch.no_grad()
+def test_one_head_looks_at_what_tells_what_it_is(model, tokenizer, rows, features):
+    """Behind the first layer; where nothing tells, it looks at the place as the other one does."""
+    batch, steps = collate(rows, CPU), [[2], [2, 3], [], [0]]
+    grounding = Grounding(rows, [[[1, 2], []], [[5]]], batch, None, [[steps, []], [[]]], [[[0, 4], []], [[]]])
+    answer_logits(model, batch, torch.cat(features), grounding)
+
+    def beside(place: list[int]) -> torch.Tensor:
+        return shares_beside(model, tokenizer, READ, KEPT[0], SYSTEMS[0], features[0], place)
+
+    expected = beside([1, 2])
+    expected[1:, 0] = beside([0, 4])[1:, 0]
+    for k, step in enumerate(steps):
+        if step:
+            expected[1:, 2:, k - 4] = beside(step)[1:, 2:, k - 4]
+    other = shares_beside(model, tokenizer, WHERE, KEPT[1], SYSTEMS[1], features[1], [5])
+    assert torch.isclose(grounding.loss(), torch.cat([expected, other], -1).mean(), rtol=1e-4)
+
+
 @pytest.mark.parametrize("places", [[[[1, 2], []], [[]]], [[[], []], [[]]]], ids=["one", "none"])
 def test_questions_without_a_place_teach_nothing(model, rows, features, places):
     batch = collate(rows, CPU)

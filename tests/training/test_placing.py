@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from stitchvlm.training.documents import Document, Line
 from stitchvlm.training.grid import Tiles
 from stitchvlm.training.labels import IGNORE
-from stitchvlm.training.placing import Points, best_path, place_line
+from stitchvlm.training.placing import Points, _place_within, best_path, place_line
 from stitchvlm.training.scene import Glyph
 from stitchvlm.training.spelling import BANDS, COLUMN, FOLDED, POINTS, spelled_labels
 
@@ -76,6 +77,17 @@ def test_characters_are_found_where_they_were_set(text, wrong):
     even = [abs(a.x - b.x) for a, b in zip(spread(line).glyphs, line.glyphs, strict=True)]
     assert text == "M" or np.mean(errors) < np.mean(even)
     assert all(x1 <= y0 for (_, x1), (y0, _) in itertools.pairwise(spans))
+
+
+def test_lines_of_a_page_are_placed_where_they_stand_in_the_whole_picture():
+    line = set_line("TOTAL RM 12.50", 30, 21)
+    points = said(Document("crop", 448, 448, (line,)), 0.0)
+    glyphs = tuple(replace(glyph, x=glyph.x + 100, y=glyph.y + 200) for glyph in spread(line).glyphs)
+    x0, y0, x1, y1 = line.box
+    moved = replace(spread(line), box=(x0 + 100, y0 + 200, x1 + 100, y1 + 200), glyphs=glyphs)
+    within = place_line(spread(line), points)
+    assert _place_within((100, 200, 548, 648), moved, points) == [(a + 100, b + 100) for a, b in within]
+    assert _place_within((100, 300, 548, 748), moved, points) is None, "it lies above that window"
 
 
 def test_a_line_that_is_not_read_is_left_as_it_is():

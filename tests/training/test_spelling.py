@@ -219,7 +219,7 @@ def test_heads_hear_where_each_character_and_the_end_are_read(speaker, monkeypat
     document = replace(document, lines=tuple(replace(line, placed=placed) for line in document.lines))
     boxes = ((28 / 448, 30 / 448, 84 / 448, 54 / 448), (84 / 448, 30 / 448, 112 / 448, 54 / 448))
     heard = []
-    monkeypatch.setattr(language, "Grounding", lambda *given: heard.append(given[-1]))
+    monkeypatch.setattr(language, "Grounding", lambda *given: heard.append(given[4]))
     question, kept = Question(kind, "What?", answer, boxes), list(range(256))
     exercise = language.Exercise(None, None, [document], [], [[question]], [kept], TILES, DOCUMENTS)
     exercise.grounding(packer=Packer(speaker, KINDS["internvl_448"].chat))
@@ -232,9 +232,27 @@ def test_what_is_kept_holds_what_is_asked_for():
     box = (300.0, 95.0, 340.0, 107.0)
     fractions = tuple(edge / 448 for edge in box)
     asked = [worlds.document_questions.Question("total", "?", "5.00", (fractions,))]
-    together, (spot,) = DOCUMENTS.together(asked, document)
+    together, (spot,), others = DOCUMENTS.together(asked, document)
     assert together == asked and np.allclose(spot.text_box, box)
+    assert np.allclose(others, [worlds.words_of(document.lines[1])[0].boxes[0]]), "that with digits"
     row = tokens_touching(token_boxes(document, TILES), document.lines[0].box)
     assert set(row) <= set(tokens_touching(token_boxes(document, TILES), spot.box))
     nowhere = [worlds.document_questions.Question("count", "?", "2", ())]
-    assert DOCUMENTS.together(nowhere, document) == ([], [])
+    assert DOCUMENTS.together(nowhere, document)[:2] == ([], [])
+
+
+def test_what_tells_what_it_is_stands_to_its_left():
+    """In the same row, and of a line that goes on behind it no more than comes before."""
+    document = page({"TOTAL": (100, 100, 12), "RM 5.00": (300, 100, 12), "OTHER": (100, 150, 12)}, fields={})
+    document = replace(document, lines=tuple(replace(line, row=int(line.text == "OTHER")) for line in document.lines))
+    words = worlds.words_of(document.lines[1])
+    (told,) = words[1].boxes
+    found = DOCUMENTS.beside(document, [tuple(edge / 448 for edge in told)])
+    label, unit = (tuple(448 * edge for edge in box) for box in found)
+    assert label == pytest.approx(document.lines[0].box)
+    assert unit == pytest.approx(
+        (document.lines[1].box[0], document.lines[1].box[1], told[0], document.lines[1].box[3])
+    )
+    (first,) = worlds.words_of(document.lines[0])[0].boxes
+    assert DOCUMENTS.beside(document, [tuple(edge / 448 for edge in first)]) == ()
+    assert worlds.SCENES.beside(None, [told]) == ()

@@ -98,6 +98,22 @@ def test_a_guide_that_misses_some_leaves_parts_of_the_text():
     assert 0.6 < np.mean(counts) < 0.8
 
 
+def test_what_might_be_the_answer_is_kept_whole_or_not_at_all():
+    """Among so few kept tokens, only what is kept on purpose is whole; and never is there room for all of them."""
+    _, scene, _ = draw_scene(5)
+    first, *others = [thing for thing in scene.things if thing.text]
+    boxes = token_boxes(scene)
+    whole, alone = 0, 0
+    for seed in range(40):
+        for given, count in (([thing.text_box for thing in others], "whole"), ([], "alone")):
+            rng = np.random.default_rng(seed)
+            kept = set(keep_around(scene, [first], 60, rng, others=given))
+            assert set(tokens_touching(boxes, first.text_box)) <= kept
+            there = sum(set(tokens_touching(boxes, thing.text_box)) <= kept for thing in others)
+            whole, alone = whole + there * (count == "whole"), alone + there * (count == "alone")
+    assert whole >= 20 and alone <= whole / 4
+
+
 def test_asked_tokens_are_counted_among_the_kept_ones():
     _, scene, _ = draw_scene(5)
     thing = next(thing for thing in scene.things if thing.text)

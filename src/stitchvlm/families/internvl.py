@@ -17,6 +17,7 @@ from stitchvlm.families.chat import chat_ids, chat_pieces, load_tokenizer
 from stitchvlm.families.checkpoint import load_weights, read_json, stop_token_ids, tap_language_model
 from stitchvlm.families.tiles import Cut, batch, cut_layout, portions, shrink
 from stitchvlm.layout import VisualLayout
+from stitchvlm.margins import CUTS_MARGINS, Window, page_window, show_window
 from stitchvlm.methods.base import VisionEvidence
 from stitchvlm.records import Question
 from stitchvlm.schedule import Shrink
@@ -115,19 +116,22 @@ class InternVL(Family):
         start, context, end = tokenizer.start_image_token, tokenizer.context_image_token, tokenizer.end_image_token
         pieces = chat_pieces(tokenizer, question, context, reserved=(start, context, end))
         most = max_tiles or vlm.image_processor.max_patches
-        cuts = unshrunk = [_cut(vlm, image.size, most) for image in question.images]
+        windows = [_window(vlm, image) for image in question.images]
+        shown = [(right - left, bottom - top) for left, top, right, bottom in windows]
+        cuts = unshrunk = [_cut(vlm, size, most) for size in shown]
         if to is not None:
-            allowed = [[_cut(vlm, image.size, n) for n in range(1, most + 1)] for image in question.images]
+            allowed = [[_cut(vlm, size, n) for n in range(1, most + 1)] for size in shown]
             cuts = [shrink(cut, cuts_of_it, to) for cut, cuts_of_it in zip(unshrunk, allowed, strict=True)]
         for number, cut in enumerate(cuts):
             pieces[number] += f"{start}{context * cut.n_visual}{end}"
         ids = chat_ids(tokenizer, "".join(pieces))
         index = (ids == vlm.placeholder_id).nonzero().squeeze(1)
         sizes = tuple(image.size for image in question.images)
+        pictures = zip(question.images, windows, cuts, strict=True)
         return Inputs(
             token_ids=(ids,),
-            tiles=tuple(_tiles(vlm, image, cut, already) for image, cut in zip(question.images, cuts, strict=True)),
-            layouts=(cut_layout(index, cuts, sizes, n_tokens=len(ids)),),
+            tiles=tuple(_tiles(vlm, image, window, cut, already) for image, window, cut in pictures),
+            layouts=(cut_layout(index, cuts, sizes, n_tokens=len(ids)).seen_through(windows),),
             n_unshrunk=(sum(cut.n_visual for cut in unshrunk),),
         )
 
@@ -142,13 +146,20 @@ def _cut(vlm: VLM, size: tuple[int, int], most: int) -> Cut:
     return Cut(columns, rows, _tokens_along_a_tile(vlm))
 
 
-def _tiles(vlm: VLM, image: Image, cut: Cut, already: CutPictures) -> Float[Tensor, "tiles 3 height width"]:
+def _window(vlm: VLM, image: Image) -> Window:
+    """What is shown of a picture: all of it, unless the checkpoint's processor wants scanned pages without their blank margins."""
+    return page_window(image) if getattr(vlm.image_processor, CUTS_MARGINS, False) else (0, 0, *image.size)
+
+
+def _tiles(
+    vlm: VLM, image: Image, window: Window, cut: Cut, already: CutPictures
+) -> Float[Tensor, "tiles 3 height width"]:
     """A picture as the vision encoder sees it. Both bounds are the same, so that the grid does not depend on the tiles' size."""
     pixels = vlm.image_processor.size["height"] * cut.side // _tokens_along_a_tile(vlm)
     key = (id(image), pixels, cut.columns, cut.rows, vlm.image_processor.to_json_string())
     if key not in already:
         already[key] = vlm.image_processor(
-            [image],
+            [image if window == (0, 0, *image.size) else show_window(image, window)],
             crop_to_patches=True,
             min_patches=cut.columns * cut.rows,
             max_patches=cut.columns * cut.rows,

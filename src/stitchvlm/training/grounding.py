@@ -3,7 +3,8 @@
 A young language model is slow to discover that a question is about one place in the picture, and heads that never need to
 discover it look everywhere. The generator knows the place, so training can say it: wherever the whole question has been
 read, the share of a head's visual attention that falls on the place is driven up. Answers that are spelled from the picture are
-read character by character: half of the heads look at the whole place, the others at where the next character stands.
+read character by character: half of the heads look at the whole place, the others at where the next character stands. One
+of the first half looks at what tells what it is, such as the label to its left, so that a guide map shows that as well.
 """
 
 from collections.abc import Sequence
@@ -51,37 +52,44 @@ class Grounding:
         batch: Batch,
         standing: Standing | None = None,
         pointed: Sequence[Sequence[Sequence[Sequence[int]]]] | None = None,
+        beside: Sequence[Sequence[Sequence[int]]] | None = None,
     ) -> None:
         """`places[row][question]` numbers the visual tokens, among those present, that the answer is read from.
 
         Questions without any are left out. `pointed[row][question]` numbers those that each token of the answer is read from, and
-        its end after them; where it has none, or less than the whole answer, the place stands for them.
+        its end after them; where it has none, or less than the whole answer, the place stands for them. `beside[row][question]`
+        numbers those that tell what it is; where there are none the place stands for them as well.
         """
         points = pointed or [[()] * len(of_row) for of_row in places]
+        labels = beside or [[()] * len(of_row) for of_row in places]
         found = [
-            [(span, place, point) for span, place, point in zip(row.asked, of_row, of_points, strict=True) if place]
-            for row, of_row, of_points in zip(rows, places, points, strict=True)
+            [each for each in zip(row.asked, *of_row, strict=True) if each[1]]
+            for row, *of_row in zip(rows, places, points, labels, strict=True)
         ]
-        most = max(1, *(sum(len(span) for span, _, _ in spans) for spans in found))
+        most = max(1, *(sum(len(span) for span, *_ in spans) for spans in found))
         end = max(row.visual.stop for row in rows)
         at = np.zeros((len(rows), most), dtype=np.int64)
         counted = np.zeros((len(rows), most), dtype=bool)
         place = np.zeros((len(rows), most, end), dtype=bool)
         point = np.zeros((len(rows), most, end), dtype=bool)
+        label = np.zeros((len(rows), most, end), dtype=bool)
         for k, (row, spans) in enumerate(zip(rows, found, strict=True)):
             first = 0
-            for span, tokens, steps in spans:
+            for span, tokens, steps, names in spans:
                 here = slice(first, first + len(span))
                 at[k, here], counted[k, here] = span, True
                 for mask in (place, point):
                     mask[k, here, np.array(tokens) + row.visual.start] = True
+                label[k, here, np.array(names or tokens) + row.visual.start] = True
                 first = here.stop
                 for step, shown in enumerate(steps, start=first - len(steps)):
                     if shown:
                         point[k, step] = False
                         point[k, step, np.array(shown) + row.visual.start] = True
         device = batch.visual.device
-        self._at, self._place, self._point = (torch.from_numpy(a).to(device) for a in (at, place, point))
+        self._at, *looked = (torch.from_numpy(a).to(device) for a in (at, place, point, label))
+        self._place, self._point, self._label = looked
+        self._names = beside is not None
         self._counted = tuple(torch.from_numpy(index).to(device) for index in counted.nonzero())
         self._visual = batch.visual[:, None, :end]
         self._heard: list[torch.Tensor] = []
@@ -104,6 +112,8 @@ class Grounding:
         if layer > FIRST_LAYER:
             half = query.shape[1] // 2
             asked = torch.cat([asked[:, :half], self._point[:, None].expand(-1, query.shape[1] - half, -1, -1)], 1)
+            if self._names:
+                asked = torch.cat([self._label[:, None], asked[:, 1:]], 1)
         hit = scores.masked_fill(~asked, -torch.inf).logsumexp(-1)
         beside = (seen - hit).transpose(1, 2)[self._counted]
         self._heard.append(beside.sum() / max(1, beside.numel()))

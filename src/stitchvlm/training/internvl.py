@@ -17,6 +17,8 @@ from transformers import (
     Qwen3Config,
 )
 
+from stitchvlm.margins import CUTS_MARGINS
+
 from .architecture import HEAD, SHARPNESS, Size, start_language_model, start_tower
 from .attention import Listener
 from .blocks import answer_states
@@ -108,10 +110,12 @@ class InternVL:
 
     Attributes:
         local: whether the vision encoder begins as a convolution (`neighbours`).
+        pages: whether the model is shown scanned pages without their blank margins (`margins`).
     """
 
     tiles: Tiles = TILES
     local: bool = False
+    pages: bool = False
     picture_tokens: ClassVar[dict[str, str]] = INTERNVL_TOKENS
     chat: ClassVar[Chat] = INTERNVL_CHAT
 
@@ -186,7 +190,7 @@ class InternVL:
             "rescale_factor": 1 / 255,
             "image_mean": [0.48145466, 0.4578275, 0.40821073],
             "image_std": [0.26862954, 0.26130258, 0.27577711],
-        }
+        } | ({CUTS_MARGINS: True} if self.pages else {})
         processor = {"processor_class": "InternVLProcessor", "image_seq_length": self.tiles.tokens}
         save_tokenizer(tokenizer, CHAT_TEMPLATE, folder)
         for name, content in (("preprocessor_config", image), ("processor_config", processor)):

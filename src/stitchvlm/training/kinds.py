@@ -62,7 +62,7 @@ class Kind(Protocol):
 
 KINDS: dict[str, Kind] = {
     "internvl": InternVL(),
-    "internvl_448": InternVL(Tiles(448, 14, 4, 8), local=True),
+    "internvl_448": InternVL(Tiles(448, 14, 4, 8), local=True, pages=True),
     "qwen2_vl": Qwen2VL(),
 }
 """By the names that recipes use; plain ones are the `model_type` of their configs."""

@@ -20,6 +20,8 @@ from .words import SYSTEM_PROMPTS, THIRDS
 from .worlds import FACTS, LINES, SCENES, SPELLED, Asked, Truth, World
 
 _ATTEMPTS = 50
+MORE_DROPPED = 4
+"""So many times as many pictures are in a batch of which most tokens are dropped."""
 MOST_LOST = 0.4
 """In half of the pictures whose tokens are dropped, those of the asked text go with a probability of up to this."""
 
@@ -87,14 +89,21 @@ class Exercise:
         also where each character of an answer is read.
         """
         drawn = list(zip(self.truths, self.asked, self.kept, strict=True))
-        places = [
-            asked_tokens(truth, [question.boxes for question in asked], kept, self.cut) for truth, asked, kept in drawn
-        ]
+        places, beside = (
+            [
+                asked_tokens(truth, [of(question, truth) for question in asked], kept, self.cut)
+                for truth, asked, kept in drawn
+            ]
+            for of in (
+                lambda question, _: question.boxes,
+                lambda question, truth: self.world.beside(truth, question.boxes),
+            )
+        )
         standing = None if words is None else Standing(self.thirds().to(words.device), words)
         pointed = None
         if packer is not None:
             pointed = [[self._shown(one, truth, kept, packer) for one in asked] for truth, asked, kept in drawn]
-        return Grounding(self.rows, places, self.batch, standing, pointed)
+        return Grounding(self.rows, places, self.batch, standing, pointed, beside)
 
     def _shown(self, question: Asked, truth: Truth, kept: list[int], packer: Packer) -> list[list[int]]:
         """For each token of the answer, and its end, the visual tokens that show what it is read from.
@@ -188,8 +197,8 @@ class LanguageTrainer:
             self._groups += [(sets[name], group) for group in groups]
             self._weights += [len(group) / sum(map(len, groups)) for group in groups]
 
-    def _choose(self, rng: random.Random, progress: float) -> list[tuple[PictureSet, int]]:
-        """Pictures with equal views and not more things than the lesson has reached."""
+    def _choose(self, rng: random.Random, progress: float, times: int) -> list[tuple[PictureSet, int]]:
+        """Pictures with equal views and not more things than the lesson has reached, `times` as many as usual."""
         low, high = self.lesson.most_things
         limit = low + (high - low) * min(1.0, 2 * progress)
         pictures, group = rng.choices(self._groups, self._weights)[0]
@@ -197,7 +206,7 @@ class LanguageTrainer:
         if most is not None:
             count = max(1, min(count, most // pictures.where[group[0]].views))
         chosen: list[tuple[PictureSet, int]] = []
-        while len(chosen) < count:
+        while len(chosen) < times * count:
             index = rng.choice(group)
             if pictures.world is not SCENES or len(pictures.truth(index).things) <= limit:
                 chosen.append((pictures, index))
@@ -213,11 +222,11 @@ class LanguageTrainer:
         asked = world.ask(truth, self.lesson.questions, shares, rng)
         kept = list(range(where.tokens))
         if keep is not None:
-            together, spots = world.together(asked, truth)
+            together, spots, others = world.together(asked, truth)
             if spots:
                 lost = rng.choice((0.0, rng.uniform(0.0, MOST_LOST)))
                 seed = np.random.default_rng(rng.getrandbits(32))
-                asked, kept = together, keep_around(truth, spots, keep, seed, lost, pictures.cut)
+                asked, kept = together, keep_around(truth, spots, keep, seed, lost, pictures.cut, others)
         return self._packer.pack(asked, kept, where.tokens, system, (where.rows, where.columns)), truth, asked, kept
 
     def exercise(self, step: int, progress: float) -> Exercise:
@@ -235,10 +244,10 @@ class LanguageTrainer:
         )
 
     def _exercise(self, rng: random.Random, progress: float) -> Exercise:
-        chosen = self._choose(rng, progress)
+        pruned = rng.random() < self.lesson.dropped_share
+        chosen = self._choose(rng, progress, MORE_DROPPED if pruned and self.lesson.most_tiles else 1)
         first, index = chosen[0]
         total = first.where[index].tokens
-        pruned = rng.random() < self.lesson.dropped_share
         keep = rng.randint(max(10, total // 14), total // 3) if pruned else None
         drawn = [self._pack(pictures, index, keep, rng, progress) for pictures, index in chosen]
         rows, truths, asked, kept = (list(column) for column in zip(*drawn, strict=True))

@@ -6,11 +6,14 @@ tower that reads three characters of four is enough to place all of them; lines 
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from .documents.document import Document, Line
+from stitchvlm.margins import Window, page_window, show_window
+
+from .documents.document import Line
 from .documents.real import RealReceipt
 from .grid import Cut, View
 from .labels import rows_of
@@ -136,10 +139,26 @@ def best_path(scores: np.ndarray) -> np.ndarray:
 
 
 def place_receipts(reader: DenseReader, receipts: list[RealReceipt], cut: Cut) -> dict[str, list[Spans | None]]:
-    """Where the characters of each line of these receipts stand, by the receipts' names; None for lines that are not placed."""
+    """Where the characters of each line of these receipts stand, by the receipts' names; None for lines that are not placed.
+
+    The tower sees the receipts without their blank margins.
+    """
     found: dict[str, list[Spans | None]] = {}
     for receipt in receipts:
-        document: Document = receipt.document
-        points = read_points(reader, cut.pixels(receipt.picture()), cut, document.width, document.height)
-        found[receipt.id] = [place_line(line, points) for line in document.lines]
+        picture = receipt.picture()
+        window = page_window(picture)
+        page = show_window(picture, window)
+        points = read_points(reader, cut.pixels(page), cut, *page.size)
+        found[receipt.id] = [_place_within(window, line, points) for line in receipt.document.lines]
     return found
+
+
+def _place_within(window: Window, line: Line, points: Points) -> Spans | None:
+    """As `place_line`, of points of a window of the picture; None for a line that is not in it."""
+    left, top, right, bottom = window
+    x0, y0, x1, y1 = line.box
+    if not (left < (x0 + x1) / 2 < right and top < (y0 + y1) / 2 < bottom):
+        return None
+    glyphs = tuple(replace(glyph, x=glyph.x - left, y=glyph.y - top) for glyph in line.glyphs)
+    spans = place_line(replace(line, box=(x0 - left, y0 - top, x1 - left, y1 - top), glyphs=glyphs), points)
+    return spans and [(round(begin + left, 1), round(end + left, 1)) for begin, end in spans]

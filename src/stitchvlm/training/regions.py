@@ -65,21 +65,36 @@ def tokens_touching(boxes: np.ndarray, box: Box) -> np.ndarray:
 
 
 def keep_around(
-    scene: Sized, things: Sequence[Place], count: int, rng: np.random.Generator, lost: float = 0.0, cut: Cut = TILES
+    scene: Sized,
+    things: Sequence[Place],
+    count: int,
+    rng: np.random.Generator,
+    lost: float = 0.0,
+    cut: Cut = TILES,
+    others: Sequence[Box] = (),
 ) -> list[int]:
-    """Up to `count` tokens: those that touch the things' texts, then others of the things and of the rest at random.
+    """Up to `count` tokens: those that touch the things' texts, then some of `others`, of the things and of the rest at random.
 
-    Each of the first is missing with probability `lost`, as a guide may miss some.
+    Each of the first is missing with probability `lost`, as a guide may miss some. Of `others` each is kept whole or not at all,
+    as a guide keeps what might be the answer without what would tell that it is not.
     """
     boxes = token_boxes(scene, cut)
     text = np.unique(np.concatenate([tokens_touching(boxes, t.text_box) for t in things]))
-    body = np.setdiff1d(np.unique(np.concatenate([tokens_touching(boxes, t.box) for t in things])), text)
-    rest = np.setdiff1d(np.arange(len(boxes)), np.concatenate([text, body]))
+    taken = set(text.tolist())
     room = max(0, count - len(text))
-    text = text[rng.random(len(text)) >= lost]
-    some_body = rng.permutation(body)[: round(room * rng.uniform(0.3, 0.9))]
+    if others:
+        enough = len(taken) + room * rng.uniform(0.0, 0.8)
+        for k in rng.permutation(len(others)).tolist():
+            if len(taken) >= enough:
+                break
+            taken |= set(tokens_touching(boxes, others[k]).tolist())
+    body = np.setdiff1d(np.concatenate([tokens_touching(boxes, t.box) for t in things]), list(taken))
+    rest = np.setdiff1d(np.arange(len(boxes)), [*taken, *body.tolist()])
+    room = max(0, count - len(taken))
+    some_body = rng.permutation(body)[: round(room * rng.uniform(0.0 if others else 0.3, 0.9))]
     some_rest = rng.permutation(rest)[: max(0, room - len(some_body))]
-    return sorted(np.concatenate([text, some_body, some_rest]).astype(int).tolist())
+    missing = text[rng.random(len(text)) < lost]
+    return sorted((taken - set(missing.tolist())) | set(some_body.tolist()) | set(some_rest.tolist()))
 
 
 def asked_tokens(scene: Sized, boxes: Sequence[Sequence[Box]], kept: list[int], cut: Cut = TILES) -> list[list[int]]:

@@ -3,6 +3,7 @@
 What a set shows is said by its style: a `generator.Style` for scenes, `Papers` for drawn documents, `Receipts` for real ones.
 """
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,12 +16,14 @@ from PIL import Image
 from . import questions
 from .documents import Document, draw_crop, draw_document
 from .documents import questions as document_questions
-from .documents.augment import augment, cut_square
+from .documents.augment import augment, cut_margins, cut_square
 from .documents.certain import lines_of
 from .documents.document import PARTS, Written
 from .documents.form import LABEL
 from .documents.real import RealReceipt, read_receipts
+from .documents.reading import fractions, words_of
 from .generator import Style, draw_scene
+from .grid import Tiles
 from .pages import draw_page
 from .regions import Spot
 from .scene import Box, Scene
@@ -32,9 +35,11 @@ WHOLE = frozenset({"largest", "smallest", "count", "figures", "first", "last"})
 """Kinds of questions that can be answered only by who sees all of the document."""
 SPELLED = (LINES | FACTS | {"price", "read"}) - {"count", "pieces", "figures"}
 """Kinds of questions whose answer is spelled as it stands in the picture."""
-HELD_OUT = 40
+HELD_OUT = 20
 """Real receipts that are kept from training, to see on the way how it does on them."""
-_TOGETHER = 3
+_PART = (0.85, 1.2)
+"""Sides of squares of real receipts, in those of what a tile shows."""
+_TOGETHER = 4
 _FEWEST_LINES = 3
 
 
@@ -71,26 +76,33 @@ class World:
     """Attributes:
     read: what was written with `to_json`.
     ask: up to so many questions with these shares of kinds.
-    together: which of the questions may be asked when most of the picture is missing, and the spots that must then be there.
+    together: which of the questions may be asked when most of the picture is missing, the spots that must then be there, and
+        boxes of what might be taken for an answer.
+    beside: what tells what stands in these boxes, as boxes; all of them are fractions of the picture.
     guessed: whether characters in these boxes, fractions of the picture, stand only about where they are said to.
     aside: whether what a picture holds is so much that it is read only when it is needed.
     """
 
     read: Callable[[dict[str, Any]], Any]
     ask: Callable[[Any, int, dict[str, float], random.Random], list[Any]]
-    together: Callable[[list[Any], Any], tuple[list[Any], list[Any]]]
+    together: Callable[[list[Any], Any], tuple[list[Any], list[Any], list[Box]]]
+    beside: Callable[[Any, Sequence[Box]], tuple[Box, ...]]
     guessed: Callable[[Any, Sequence[Box]], bool]
     aside: bool
 
 
-def _about_one_thing(asked: list[questions.Question], scene: Scene) -> tuple[list[questions.Question], list[Any]]:
+def _about_one_thing(
+    asked: list[questions.Question], scene: Scene
+) -> tuple[list[questions.Question], list[Any], list[Box]]:
     """The questions about what the first one is about."""
     subject = questions.subject_of(asked[0], scene)
-    return [question for question in asked if questions.subject_of(question, scene) == subject], subject
+    return [question for question in asked if questions.subject_of(question, scene) == subject], subject, []
 
 
-def _about_known_places(asked: list[Asked], document: Document) -> tuple[list[Asked], list[Spot]]:
-    """The first few whose place is known. Around it lie the lines that tell what it is."""
+def _about_known_places(asked: list[Asked], document: Document) -> tuple[list[Asked], list[Spot], list[Box]]:
+    """The first few whose place is known. Around it lie the lines that tell what it is; words that have digits, as most answers
+    do, might be taken for another.
+    """
     found = [question for question in asked if question.boxes and question.kind not in WHOLE][:_TOGETHER]
     w, h = document.width, document.height
     spots = []
@@ -98,7 +110,16 @@ def _about_known_places(asked: list[Asked], document: Document) -> tuple[list[As
         tall = y1 - y0
         around = 0.0, h * (y0 - tall), float(w), h * (y1 + tall)
         spots.append(Spot(around, (w * x0, h * y0, w * x1, h * y1)))
-    return found, spots
+    words = [word for line in document.lines for word in words_of(line) if any(char.isdigit() for char in word.text)]
+    return found, spots, [word.boxes[0] for word in words]
+
+
+def _left_of(document: Document, boxes: Sequence[Box]) -> tuple[Box, ...]:
+    """What stands in the same rows to the left of all of it."""
+    rows = {line.row for line in lines_of(document, _in_pixels(document, boxes))}
+    left = min((box[0] for box in boxes), default=0.0)
+    own = [line.box for line in document.lines if line.row in rows and line.box[0] < left * document.width]
+    return fractions(document, tuple((x0, y0, min(x1, left * document.width), y1) for x0, y0, x1, y1 in own))
 
 
 def _ask_document(
@@ -108,33 +129,41 @@ def _ask_document(
 
 
 def _holds_a_guess(document: Document, boxes: Sequence[Box]) -> bool:
+    return not all(line.placed for line in lines_of(document, _in_pixels(document, boxes)))
+
+
+def _in_pixels(document: Document, boxes: Sequence[Box]) -> Written:
     w, h = document.width, document.height
-    pixels = tuple((x0 * w, y0 * h, x1 * w, y1 * h) for x0, y0, x1, y1 in boxes)
-    return not all(line.placed for line in lines_of(document, Written("", pixels)))
+    return Written("", tuple((x0 * w, y0 * h, x1 * w, y1 * h) for x0, y0, x1, y1 in boxes))
 
 
-SCENES = World(Scene.from_json, questions.ask_several, _about_one_thing, lambda *_: False, aside=False)
-DOCUMENTS = World(Document.from_json, _ask_document, _about_known_places, _holds_a_guess, aside=True)
+SCENES = World(Scene.from_json, questions.ask_several, _about_one_thing, lambda *_: (), lambda *_: False, aside=False)
+DOCUMENTS = World(Document.from_json, _ask_document, _about_known_places, _left_of, _holds_a_guess, aside=True)
 
 
 @dataclass(frozen=True)
 class Papers:
-    """Drawn documents, without colour if `grey`. With `sides` they are square parts whose sides in pixels lie between these two."""
+    """Drawn documents, without colour if `grey`. With `sides` they are square parts whose sides in pixels lie between these two.
+
+    With `page` blank margins are cut off (`margins`), as `Receipts` are.
+    """
 
     kinds: tuple[str, ...]
     sides: tuple[int, int] | None = None
     grey: bool = False
+    page: bool = False
 
 
 @dataclass(frozen=True)
 class Receipts:
-    """Real receipts in `folder` (`documents.real`), each once as it is and then changed by chance; `sides` as for `Papers`.
+    """Real receipts in `folder` (`documents.real`), each once as it is and then changed by chance, without blank margins.
 
-    `held_out` ones are never among the others. `places` is a file with the places of their characters (`placing`).
+    With `parts` they are squares that are about as large as what one of these tiles shows of the whole receipt. `held_out` ones
+    are never among the others. `places` is a file with the places of their characters (`placing`).
     """
 
     folder: str = ""
-    sides: tuple[int, int] | None = None
+    parts: Tiles | None = None
     held_out: bool = False
     places: str | None = None
 
@@ -178,6 +207,8 @@ def _draw_paper(shown: Papers, seed: str, fonts: tuple[str, ...]) -> Drawn:
             picture, document = draw_document(own, kind, fonts)
         else:
             picture, document = draw_crop(own, kind, fonts, rng.randint(*shown.sides))
+        if shown.page:
+            picture, document = cut_margins(picture, document)
         if len(document.lines) >= _FEWEST_LINES or kind == "sign":
             return picture.convert("L") if shown.grey else picture, in_capitals(document), None
 
@@ -198,8 +229,11 @@ def _draw_receipt(shown: Receipts, seed: str, number: int) -> Drawn:
     picture, document = receipt.picture(), receipt.document
     if number >= len(chosen):
         picture, document = augment(picture, document, rng)
-    if shown.sides is not None:
-        picture, document = cut_square(picture, document, rng, rng.randint(*shown.sides))
+    picture, document = cut_margins(picture, document)
+    if shown.parts is not None:
+        x0, y0, x1, y1 = shown.parts.boxes(*picture.size)[0]
+        side = math.sqrt((x1 - x0) * (y1 - y0)) * rng.uniform(*_PART)
+        picture, document = cut_square(picture, document, rng, round(side))
     return picture, in_capitals(document), None
 
 

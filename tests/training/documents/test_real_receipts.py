@@ -6,7 +6,7 @@ import random
 import pytest
 from PIL import Image, ImageDraw
 
-from stitchvlm.training.documents.augment import augment, cut_square
+from stitchvlm.training.documents.augment import augment, cut_margins, cut_square
 from stitchvlm.training.documents.document import Document
 from stitchvlm.training.documents.questions import ask
 from stitchvlm.training.documents.real import read_receipts
@@ -111,6 +111,25 @@ def test_squares_of_receipts_hold_their_lines(folder):
             assert picture.getpixel((min(119, round(middle.x)), min(119, round(middle.y)))) < 100
     with pytest.raises(ValueError, match="nothing to cut a square round"):
         cut_square(receipt.picture(), Document("real", 200, 400), random.Random(0))
+
+
+def test_a_page_without_margins_says_what_it_said(folder):
+    """Everything moves by the same way, and what was written stays where it was on the paper."""
+    document = read_receipts(folder)[0].document
+    picture = Image.new("L", (200, 400), 255)
+    for x0, y0, x1, y1 in (line.box for line in document.lines):
+        for x in range(round(x0), round(x1), 5):
+            ImageDraw.Draw(picture).rectangle((x, round(y0) + 2, x + 1, round(y1) - 2), fill=0)
+    cut, moved = cut_margins(picture, document)
+    before, after = ([glyph for line in each.lines for glyph in line.glyphs] for each in (document, moved))
+    left, top = (round(a - b) for a, b in ((before[0].x, after[0].x), (before[0].y, after[0].y)))
+    assert cut.size == (moved.width, moved.height) and cut.height < 400 - 2 * 20 and left > 0 and top > 0
+    assert [line.text for line in moved.lines] == [line.text for line in document.lines]
+    assert [(glyph.char, glyph.x - left, glyph.y - top) for glyph in before] == [
+        (glyph.char, pytest.approx(glyph.x), pytest.approx(glyph.y)) for glyph in after
+    ]
+    assert moved.fields["total"].boxes[0][0] == pytest.approx(document.fields["total"].boxes[0][0] - left, abs=0.01)
+    assert cut.tobytes() == picture.crop((left, top, left + cut.width, top + cut.height)).tobytes()
 
 
 @pytest.mark.parametrize(

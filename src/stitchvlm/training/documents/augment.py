@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageFilter
 
+from stitchvlm.margins import page_window, show_window
+
 from ..scene import Box
 from .document import PARTS, Document, Item, Line, Written, around
 from .warp import Warp, corners
@@ -68,7 +70,7 @@ def augment(
     """The picture turned by up to three degrees, scaled, its margins cut, in another light. All lines stay in it."""
     width, height = picture.size
     turn = math.radians(max(-3.0, min(3.0, rng.gauss(0, 0.9)))) if rng.random() < 0.7 else 0.0
-    scale_x = rng.uniform(0.8, 1.08)
+    scale_x = rng.uniform(0.88, 1.08)
     scale_y = scale_x * rng.uniform(0.94, 1.06)
     forward = np.array(
         [
@@ -91,6 +93,12 @@ def augment(
     size = np.minimum(np.ceil(shrink * (high - low)), most).astype(int).tolist()
     window = (0, 0, size[0], size[1])
     return _relit(warp.pull(picture, (0, 0), window), rng), moved(document, warp, window)
+
+
+def cut_margins(picture: Image.Image, document: Document) -> tuple[Image.Image, Document]:
+    """The page without blank margins, as whoever asks about it has it shown (`margins`)."""
+    window = page_window(picture)
+    return show_window(picture, window), moved(document, Warp(np.eye(3)), window)
 
 
 def cut_square(
