@@ -20,8 +20,8 @@ from .documents.augment import augment, cut_margins, cut_square
 from .documents.certain import lines_of
 from .documents.document import PARTS, Written
 from .documents.form import LABEL
-from .documents.real import RealReceipt, read_receipts
 from .documents.reading import fractions, words_of
+from .documents.real import RealReceipt, read_receipts
 from .generator import Style, draw_scene
 from .grid import Tiles
 from .pages import draw_page
