@@ -89,16 +89,11 @@ class Exercise:
         also where each character of an answer is read.
         """
         drawn = list(zip(self.truths, self.asked, self.kept, strict=True))
-        places, beside = (
-            [
-                asked_tokens(truth, [of(question, truth) for question in asked], kept, self.cut)
-                for truth, asked, kept in drawn
-            ]
-            for of in (
-                lambda question, _: question.boxes,
-                lambda question, truth: self.world.beside(truth, question.boxes),
-            )
-        )
+        places = [asked_tokens(truth, [one.boxes for one in asked], kept, self.cut) for truth, asked, kept in drawn]
+        beside = [
+            asked_tokens(truth, [self.world.beside(truth, one.boxes) for one in asked], kept, self.cut)
+            for truth, asked, kept in drawn
+        ]
         standing = None if words is None else Standing(self.thirds().to(words.device), words)
         pointed = None
         if packer is not None:
@@ -248,7 +243,8 @@ class LanguageTrainer:
         chosen = self._choose(rng, progress, MORE_DROPPED if pruned and self.lesson.most_tiles else 1)
         first, index = chosen[0]
         total = first.where[index].tokens
-        keep = rng.randint(max(10, total // 14), total // 3) if pruned else None
+        fewest = max(10, total // 14)
+        keep = rng.randint(fewest, rng.randint(fewest, total // 3)) if pruned else None
         drawn = [self._pack(pictures, index, keep, rng, progress) for pictures, index in chosen]
         rows, truths, asked, kept = (list(column) for column in zip(*drawn, strict=True))
         features = self.bank.features(chosen)

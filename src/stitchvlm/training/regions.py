@@ -73,7 +73,7 @@ def keep_around(
     cut: Cut = TILES,
     others: Sequence[Box] = (),
 ) -> list[int]:
-    """Up to `count` tokens: those that touch the things' texts, then some of `others`, of the things and of the rest at random.
+    """About `count` tokens: those that touch the things' texts, then some of `others`, of the things and of the rest.
 
     Each of the first is missing with probability `lost`, as a guide may miss some. Of `others` each is kept whole or not at all,
     as a guide keeps what might be the answer without what would tell that it is not.
