@@ -127,8 +127,8 @@ def tiny_receipts() -> Recipe:
     deeper = Stage("deeper", budget(2), text_mlp=64, tiles_a_step=4, sets=sets, checks=checks)
     shown = {"crops": Papers(("receipt",), (330, 340)), "documents": Papers(("slip",)), "scenes": scenes}
     shown |= {
-        "real-crops": Receipts(parts=TILES),
-        "real": Receipts(),
+        "real-crops": Receipts(TILES, parts=True),
+        "real": Receipts(TILES),
         "crops-check": Papers(("receipt",), (330, 340)),
     }
     return replace(
@@ -235,7 +235,7 @@ def test_real_receipts_are_drawn_with_the_places_that_are_known(tmp_path, real_f
     assert made._ready(find, Deadline(None)) and len(real) == 2
     total, cash = real.truth(0).lines
     assert total.placed and not cash.placed and np.allclose(np.diff([glyph.x for glyph in total.glyphs]), 9)
-    left = page_window(Image.open(real_folder / "a.png"))[0]
+    left = page_window(Image.open(real_folder / "a.png"), TILES.columns)[0]
     assert total.glyphs[0].x == 34.5 - left and left > 0, "blank margins are not shown"
     told = real.labels(0)[0, :, SPELLED_LABELS.characters]
     assert {FOLDED[char - 1] for char in told[told > 0]} <= set("TOTAL5.00") and (told > 0).sum() > 9
@@ -344,7 +344,7 @@ def test_a_changed_recipe_does_not_go_on_with_old_pictures(tmp_path):
             ValueError, match="crops-000000.json was drawn by another recipe: delete the set's files, or"
         ):
             draw(*other)
-    here, there = Receipts("here", places="a"), Receipts("there", places="b")
+    here, there = Receipts(TILES, "here", places="a"), Receipts(TILES, "there", places="b")
     assert worlds.described(here) == worlds.described(there) != worlds.described(replace(here, places=None))
 
 
@@ -382,7 +382,7 @@ def test_training_goes_on_without_real_receipts(tmp_path, monkeypatch, fonts, ca
 
 
 def test_real_receipts_that_are_held_out_are_never_learnt_from(real_folder):
-    shown, kept = Receipts(str(real_folder)), Receipts(str(real_folder), held_out=True)
+    shown, kept = Receipts(TILES, str(real_folder)), Receipts(TILES, str(real_folder), held_out=True)
     learnt = [worlds.draw(shown, "key", number, ())[0] for number in range(2)]
     (apart, _, _) = worlds.draw(kept, "key", 0, ())
     assert apart.tobytes() not in {picture.tobytes() for picture in learnt}
@@ -392,4 +392,4 @@ def test_real_receipts_that_are_held_out_are_never_learnt_from(real_folder):
 def test_few_receipts_are_one_sentence(real_folder, monkeypatch):
     monkeypatch.setattr(worlds, "HELD_OUT", 3)
     with pytest.raises(ValueError, match="holds no more than 3 receipts, which are kept from training: name another"):
-        worlds.draw(Receipts(str(real_folder)), "key", 0, ())
+        worlds.draw(Receipts(TILES, str(real_folder)), "key", 0, ())

@@ -116,7 +116,7 @@ class InternVL(Family):
         start, context, end = tokenizer.start_image_token, tokenizer.context_image_token, tokenizer.end_image_token
         pieces = chat_pieces(tokenizer, question, context, reserved=(start, context, end))
         most = max_tiles or vlm.image_processor.max_patches
-        windows = [_window(vlm, image) for image in question.images]
+        windows = [_window(vlm, image, most) for image in question.images]
         shown = [(right - left, bottom - top) for left, top, right, bottom in windows]
         cuts = unshrunk = [_cut(vlm, size, most) for size in shown]
         if to is not None:
@@ -146,9 +146,11 @@ def _cut(vlm: VLM, size: tuple[int, int], most: int) -> Cut:
     return Cut(columns, rows, _tokens_along_a_tile(vlm))
 
 
-def _window(vlm: VLM, image: Image) -> Window:
+def _window(vlm: VLM, image: Image, most: int) -> Window:
     """What is shown of a picture: all of it, unless the checkpoint's processor wants scanned pages without their blank margins."""
-    return page_window(image) if getattr(vlm.image_processor, CUTS_MARGINS, False) else (0, 0, *image.size)
+    if not getattr(vlm.image_processor, CUTS_MARGINS, False):
+        return 0, 0, *image.size
+    return page_window(image, lambda width, height: _cut(vlm, (width, height), most).columns)
 
 
 def _tiles(
@@ -156,7 +158,7 @@ def _tiles(
 ) -> Float[Tensor, "tiles 3 height width"]:
     """A picture as the vision encoder sees it. Both bounds are the same, so that the grid does not depend on the tiles' size."""
     pixels = vlm.image_processor.size["height"] * cut.side // _tokens_along_a_tile(vlm)
-    key = (id(image), pixels, cut.columns, cut.rows, vlm.image_processor.to_json_string())
+    key = (id(image), window, pixels, cut.columns, cut.rows, vlm.image_processor.to_json_string())
     if key not in already:
         already[key] = vlm.image_processor(
             [image if window == (0, 0, *image.size) else show_window(image, window)],

@@ -73,6 +73,10 @@ class Tiles:
         """Columns and rows of tiles that a picture of this size is cut into."""
         return get_optimal_tiled_canvas((height, width), (self.side, self.side), self.least, self.most)
 
+    def columns(self, width: int, height: int) -> int:
+        """Columns alone."""
+        return self.grid(width, height)[0]
+
     def boxes(self, width: int, height: int) -> list[Box]:
         """The picture rectangle that each tile shows, in sequence order."""
         columns, rows = self.grid(width, height)

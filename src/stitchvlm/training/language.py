@@ -210,7 +210,7 @@ class LanguageTrainer:
     def _pack(
         self, pictures: PictureSet, index: int, keep: int | None, rng: random.Random, progress: float
     ) -> tuple[Packed, Truth, list[Asked], list[int]]:
-        """One row, the picture's contents, the questions, and the visual tokens: all, or up to `keep` around what is asked."""
+        """One row, the picture's contents, the questions, and the visual tokens: all, or about `keep` around what is asked."""
         truth, where, world = pictures.truth(index), pictures.where[index], pictures.world
         system = rng.choice(SYSTEM_PROMPTS) if rng.random() < 0.15 else None
         shares = self.lesson.shares(progress) if world is SCENES else self.lesson.document_shares
@@ -218,7 +218,9 @@ class LanguageTrainer:
         kept = list(range(where.tokens))
         if keep is not None:
             together, spots, others = world.together(asked, truth)
-            if spots:
+            if not spots:  # all tokens would make this row, and with it the batch, longer than any other
+                asked, kept = [], kept[:keep]
+            else:
                 lost = rng.choice((0.0, rng.uniform(0.0, MOST_LOST)))
                 seed = np.random.default_rng(rng.getrandbits(32))
                 asked, kept = together, keep_around(truth, spots, keep, seed, lost, pictures.cut, others)

@@ -217,7 +217,7 @@ class Pipeline:
     def _place(self, places: Path) -> None:
         """Let the tower say where the characters of receipts stand, at the size at which whole ones are shown."""
         shown = (pictures for pictures in self.recipe.pictures.values() if isinstance(pictures.style, Receipts))
-        whole = next(pictures for pictures in shown if pictures.style.parts is None)
+        whole = next(pictures for pictures in shown if not pictures.style.parts)
         receipts = read_receipts(whole.style.folder)
         found = place_receipts(self._reader, receipts, whole.cut)
         lines = [spans for each in found.values() for spans in each]

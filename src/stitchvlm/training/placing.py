@@ -15,7 +15,7 @@ from stitchvlm.margins import Window, page_window, show_window
 
 from .documents.document import Line
 from .documents.real import RealReceipt
-from .grid import Cut, View
+from .grid import Cut, Tiles, View
 from .labels import rows_of
 from .spelling import BANDS, COLUMN, FOLDED, POINTS
 from .tower import DenseReader, normalise
@@ -138,7 +138,7 @@ def best_path(scores: np.ndarray) -> np.ndarray:
     return path
 
 
-def place_receipts(reader: DenseReader, receipts: list[RealReceipt], cut: Cut) -> dict[str, list[Spans | None]]:
+def place_receipts(reader: DenseReader, receipts: list[RealReceipt], cut: Tiles) -> dict[str, list[Spans | None]]:
     """Where the characters of each line of these receipts stand, by the receipts' names; None for lines that are not placed.
 
     The tower sees the receipts without their blank margins.
@@ -146,7 +146,7 @@ def place_receipts(reader: DenseReader, receipts: list[RealReceipt], cut: Cut) -
     found: dict[str, list[Spans | None]] = {}
     for receipt in receipts:
         picture = receipt.picture()
-        window = page_window(picture)
+        window = page_window(picture, cut.columns)
         page = show_window(picture, window)
         points = read_points(reader, cut.pixels(page), cut, *page.size)
         found[receipt.id] = [_place_within(window, line, points) for line in receipt.document.lines]
@@ -154,10 +154,10 @@ def place_receipts(reader: DenseReader, receipts: list[RealReceipt], cut: Cut) -
 
 
 def _place_within(window: Window, line: Line, points: Points) -> Spans | None:
-    """As `place_line`, of points of a window of the picture; None for a line that is not in it."""
+    """As `place_line`, of points of a window of the picture; None for a line that reaches above or below it, or is beside it."""
     left, top, right, bottom = window
     x0, y0, x1, y1 = line.box
-    if not (left < (x0 + x1) / 2 < right and top < (y0 + y1) / 2 < bottom):
+    if not (left < (x0 + x1) / 2 < right and top <= y0 and y1 <= bottom + 0.5):
         return None
     glyphs = tuple(replace(glyph, x=glyph.x - left, y=glyph.y - top) for glyph in line.glyphs)
     spans = place_line(replace(line, box=(x0 - left, y0 - top, x1 - left, y1 - top), glyphs=glyphs), points)

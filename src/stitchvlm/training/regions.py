@@ -75,8 +75,8 @@ def keep_around(
 ) -> list[int]:
     """About `count` tokens: those that touch the things' texts, then some of `others`, of the things and of the rest.
 
-    Each of the first is missing with probability `lost`, as a guide may miss some. Of `others` each is kept whole or not at all,
-    as a guide keeps what might be the answer without what would tell that it is not.
+    Each of the first is missing with probability `lost`, as a guide may miss some. Of `others` a few are kept whole, as a guide
+    keeps what might be the answer without what would tell that it is not.
     """
     boxes = token_boxes(scene, cut)
     text = np.unique(np.concatenate([tokens_touching(boxes, t.text_box) for t in things]))

@@ -115,11 +115,11 @@ def _about_known_places(asked: list[Asked], document: Document) -> tuple[list[As
 
 
 def _left_of(document: Document, boxes: Sequence[Box]) -> tuple[Box, ...]:
-    """What stands in the same rows to the left of all of it."""
+    """The words in the same rows to the left of all of it."""
     rows = {line.row for line in lines_of(document, _in_pixels(document, boxes))}
-    left = min((box[0] for box in boxes), default=0.0)
-    own = [line.box for line in document.lines if line.row in rows and line.box[0] < left * document.width]
-    return fractions(document, tuple((x0, y0, min(x1, left * document.width), y1) for x0, y0, x1, y1 in own))
+    left = document.width * min((box[0] for box in boxes), default=0.0)
+    words = [word.boxes[0] for line in document.lines if line.row in rows for word in words_of(line)]
+    return fractions(document, tuple(box for box in words if (box[0] + box[2]) / 2 < left))
 
 
 def _ask_document(
@@ -145,25 +145,27 @@ DOCUMENTS = World(Document.from_json, _ask_document, _about_known_places, _left_
 class Papers:
     """Drawn documents, without colour if `grey`. With `sides` they are square parts whose sides in pixels lie between these two.
 
-    With `page` blank margins are cut off (`margins`), as `Receipts` are.
+    With `page` blank margins are cut off (`margins`), for a model that cuts pages into these tiles.
     """
 
     kinds: tuple[str, ...]
     sides: tuple[int, int] | None = None
     grey: bool = False
-    page: bool = False
+    page: Tiles | None = None
 
 
 @dataclass(frozen=True)
 class Receipts:
-    """Real receipts in `folder` (`documents.real`), each once as it is and then changed by chance, without blank margins.
+    """Real receipts in `folder` (`documents.real`), each once as it is and then changed by chance, without the blank margins that
+    are cut off for these tiles.
 
-    With `parts` they are squares that are about as large as what one of these tiles shows of the whole receipt. `held_out` ones
-    are never among the others. `places` is a file with the places of their characters (`placing`).
+    With `parts` they are squares that are about as large as what a tile shows of the whole receipt. `held_out` ones are never among
+    the others. `places` is a file with the places of their characters (`placing`).
     """
 
+    page: Tiles
     folder: str = ""
-    parts: Tiles | None = None
+    parts: bool = False
     held_out: bool = False
     places: str | None = None
 
@@ -207,8 +209,8 @@ def _draw_paper(shown: Papers, seed: str, fonts: tuple[str, ...]) -> Drawn:
             picture, document = draw_document(own, kind, fonts)
         else:
             picture, document = draw_crop(own, kind, fonts, rng.randint(*shown.sides))
-        if shown.page:
-            picture, document = cut_margins(picture, document)
+        if shown.page is not None:
+            picture, document = cut_margins(picture, document, shown.page)
         if len(document.lines) >= _FEWEST_LINES or kind == "sign":
             return picture.convert("L") if shown.grey else picture, in_capitals(document), None
 
@@ -229,9 +231,9 @@ def _draw_receipt(shown: Receipts, seed: str, number: int) -> Drawn:
     picture, document = receipt.picture(), receipt.document
     if number >= len(chosen):
         picture, document = augment(picture, document, rng)
-    picture, document = cut_margins(picture, document)
-    if shown.parts is not None:
-        x0, y0, x1, y1 = shown.parts.boxes(*picture.size)[0]
+    picture, document = cut_margins(picture, document, shown.page)
+    if shown.parts:
+        x0, y0, x1, y1 = shown.page.boxes(*picture.size)[0]
         side = math.sqrt((x1 - x0) * (y1 - y0)) * rng.uniform(*_PART)
         picture, document = cut_square(picture, document, rng, round(side))
     return picture, in_capitals(document), None

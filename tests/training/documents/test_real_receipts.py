@@ -10,6 +10,7 @@ from stitchvlm.training.documents.augment import augment, cut_margins, cut_squar
 from stitchvlm.training.documents.document import Document
 from stitchvlm.training.documents.questions import ask
 from stitchvlm.training.documents.real import read_receipts
+from stitchvlm.training.grid import Tiles
 
 LINES = [
     {"text": "EXAMPLE SHOP", "box": [0.2, 0.05, 0.8, 0.1]},
@@ -120,7 +121,7 @@ def test_a_page_without_margins_says_what_it_said(folder):
     for x0, y0, x1, y1 in (line.box for line in document.lines):
         for x in range(round(x0), round(x1), 5):
             ImageDraw.Draw(picture).rectangle((x, round(y0) + 2, x + 1, round(y1) - 2), fill=0)
-    cut, moved = cut_margins(picture, document)
+    cut, moved = cut_margins(picture, document, Tiles(448, 14, 4, 8))
     before, after = ([glyph for line in each.lines for glyph in line.glyphs] for each in (document, moved))
     left, top = (round(a - b) for a, b in ((before[0].x, after[0].x), (before[0].y, after[0].y)))
     assert cut.size == (moved.width, moved.height) and cut.height < 400 - 2 * 20 and left > 0 and top > 0

@@ -10,6 +10,7 @@ from PIL import Image, ImageFilter
 
 from stitchvlm.margins import page_window, show_window
 
+from ..grid import Tiles
 from ..scene import Box
 from .document import PARTS, Document, Item, Line, Written, around
 from .warp import Warp, corners
@@ -95,9 +96,9 @@ def augment(
     return _relit(warp.pull(picture, (0, 0), window), rng), moved(document, warp, window)
 
 
-def cut_margins(picture: Image.Image, document: Document) -> tuple[Image.Image, Document]:
-    """The page without blank margins, as whoever asks about it has it shown (`margins`)."""
-    window = page_window(picture)
+def cut_margins(picture: Image.Image, document: Document, tiles: Tiles) -> tuple[Image.Image, Document]:
+    """The page without blank margins, as whoever cuts it into these tiles has it shown (`margins`)."""
+    window = page_window(picture, tiles.columns)
     return show_window(picture, window), moved(document, Warp(np.eye(3)), window)
 
 
