@@ -192,6 +192,13 @@ def test_a_guide_that_cuts_leads_one_that_does_not(prepared):
     assert carried.sum().item() == pytest.approx(cut.n_visual) and outside.any() and (carried[outside] == 0).all()
 
 
+def test_a_layout_knows_whether_margins_are_left_out(prepared):
+    narrow = page(300, 1000, ink=(0, 0, 300, 1000))
+    for picture, cuts, expected in ((page(), True, True), (page(), False, False), (narrow, True, False)):
+        (layout,) = prepared(picture, cuts).layouts
+        assert layout.leaves_margins(0) is expected
+
+
 def test_an_even_stride_over_a_cut_page_is_that_over_the_page_itself(prepared):
     picture = page()
     (cut,) = prepared(picture, True).layouts

@@ -11,6 +11,9 @@ from stitchvlm.margins import Window
 from stitchvlm.plural import counted
 from stitchvlm.shapes import Bool, Float, Int
 
+_EDGE = 1e-3
+"""Share of a picture's side within which a token reaches its edge."""
+
 
 @dataclass(frozen=True, eq=False)
 class VisualLayout:
@@ -24,7 +27,8 @@ class VisualLayout:
         index: place of each visual token in the unpadded prompt, ascending.
         image: number of the picture it belongs to, counted over the prompt.
         tile: number of the tile (or crop, or frame) within that picture.
-        box: rectangle (x0, y0, x1, y1) that it covers in the source picture, as fractions of width and height.
+        box: rectangle (x0, y0, x1, y1) that it covers in the source picture, as fractions of width and height. Those at the
+            picture's edges may be smaller than others, and where margins are not shown boxes do not cover the picture.
         coarse_mask: True where the token belongs to an overview (thumbnail, base image) that other tiles show in detail.
         structural_mask: True for tokens that separate rows and show no part of the picture; their box is empty. Tokens of a
             picture's padding have an empty box too.
@@ -71,6 +75,11 @@ class VisualLayout:
     def shows_mask(self) -> Bool[Tensor, " n_visual"]:
         """True for tokens that show a part of a picture: neither structural nor all padding."""
         return (self.box[:, 2:] > self.box[:, :2]).all(1)
+
+    def leaves_margins(self, number: int) -> bool:
+        """Whether some edge of that picture is shown by no token."""
+        box = self.box[(self.image == number) & self.shows_mask]
+        return bool(len(box)) and bool((box[:, :2].amin(0) > _EDGE).any() or (box[:, 2:].amax(0) < 1 - _EDGE).any())
 
     @property
     def sources(self) -> Bool[Tensor, "n_visual n_tiles"]:

@@ -132,8 +132,9 @@ def _kept_panel(answer: Answer, picture: Image.Image, number: int, place: Sequen
         return _panel("Answered by the small model", _framed(shown, place), [text, *framed])
     if trace.n_kept < trace.n_visual:
         shown = dim_dropped(shown, trace.layout, trace.kept, number)
+    left = ", blank margins never shown" if trace.layout.leaves_margins(number) else ""
     lines = [
-        f"{trace.n_kept} of {counted(trace.n_visual, 'visual token')} stay to the end; dimmed parts were dropped on the way."
+        f"{trace.n_kept} of {counted(trace.n_visual, 'visual token')} stay to the end; dimmed parts were dropped on the way{left}."
     ]
     if bool(trace.layout.coarse_mask[list(trace.kept)].any()) and trace.n_kept < trace.n_visual:
         lines.append("Thin outlines: tokens kept of the overview picture.")
