@@ -162,8 +162,8 @@ RECEIPTS = Recipe(
         "large": (
             _tower("deeper", Budget(3_200, peak_rate=2e-3, decay_from=0.0), text_mlp=256),
             _one_tile("deep", Budget(500, peak_rate=9e-4, decay_from=0.6), _SCENES_READ, READ_SHARES, text_mlp=256),
-            _wide("again", Budget(2_800, peak_rate=7e-4, decay_from=0.2), 0.5, questions=16, text_mlp=256),
-            _wide("broad", Budget(60, peak_rate=2e-4, decay_from=0.2), 0.5, questions=16),
+            _wide("again", Budget(2_700, peak_rate=7e-4, decay_from=0.2), 0.5, questions=16, text_mlp=256),
+            _wide("broad", Budget(50, peak_rate=2e-4, decay_from=0.2), 0.5, questions=16),
         ),
     },
     _SIZES,

@@ -51,7 +51,9 @@ def rows_about(document: Document, rng: random.Random) -> list[dict[str, Any]]:
 
 
 def _draw(seed: str, number: int, fonts: tuple[str, ...]) -> tuple[Image.Image, list[dict[str, Any]]]:
-    """In grey, as whole documents are in training."""
+    """In grey, as whole documents are in training, but with their margins: boxes in questions and answers are of the whole picture,
+    whatever a model is shown of it.
+    """
     picture, document, _ = draw(Papers((KINDS[number % len(KINDS)],), grey=True), seed, number, fonts)
     return picture, rows_about(document, random.Random(f"{seed}/questions/{number}"))
 
