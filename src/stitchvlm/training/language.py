@@ -37,7 +37,8 @@ class Lesson:
         first_shares, last_shares: of the kinds of questions about scenes.
         document_shares: of those about documents.
         most_things: in a scene.
-        dropped_share: of the batches in which most visual tokens are missing.
+        dropped_share: of the batches in which most visual tokens are missing. Where `most_tiles` bounds the others these have
+            `MORE_DROPPED` times as many pictures.
         grounding: the weight of the loss that tells heads where to look, and visual tokens where they lie.
         pointing: whether half of the heads, or one more than the others, hear where each character of an answer is read.
     """

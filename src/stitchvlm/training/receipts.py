@@ -14,7 +14,7 @@ TILES = Tiles(side=448, patch=14, least=4, most=8)
 """At least four: on fewer the type of a long receipt is six to eight pixels wide, on these mostly 17."""
 ONE_TILE = Tiles(side=448, patch=14, least=1, most=1)
 SIDES = (270, 380)
-"""Of squares that are shown on one tile, in pixels: as large as what a tile shows of a whole receipt."""
+"""Of squares of drawn papers that are shown on one tile, in pixels: about as large as what a tile shows of a whole one."""
 TILLS = ("receipt",) * 6 + ("slip", "slip", "invoice", "form", "ticket")
 BOARDS = ("prices", "sign", "bars", "curve", "pie")
 _SQUARE = Style(small=True, sizes=((200, 200), (224, 224), (256, 256), (320, 320)))
