@@ -87,9 +87,8 @@ class Grounding:
                         point[k, step] = False
                         point[k, step, np.array(shown) + row.visual.start] = True
         device = batch.visual.device
-        self._at, *looked = (torch.from_numpy(a).to(device) for a in (at, place, point, label))
-        self._place, self._point, self._label = looked
-        self._names = beside is not None
+        told = (torch.from_numpy(a).to(device) for a in (at, place, point, label))
+        self._at, self._place, self._point, self._label = told
         self._counted = tuple(torch.from_numpy(index).to(device) for index in counted.nonzero())
         self._visual = batch.visual[:, None, :end]
         self._heard: list[torch.Tensor] = []
@@ -111,9 +110,8 @@ class Grounding:
         asked = self._place[:, None].expand(-1, query.shape[1], -1, -1)
         if layer > FIRST_LAYER:
             half = query.shape[1] // 2
-            asked = torch.cat([asked[:, :half], self._point[:, None].expand(-1, query.shape[1] - half, -1, -1)], 1)
-            if self._names:
-                asked = torch.cat([self._label[:, None], asked[:, 1:]], 1)
+            point = self._point[:, None].expand(-1, query.shape[1] - half, -1, -1)
+            asked = torch.cat([self._label[:, None][:, :half], asked[:, 1:half], point], 1)
         hit = scores.masked_fill(~asked, -torch.inf).logsumexp(-1)
         beside = (seen - hit).transpose(1, 2)[self._counted]
         self._heard.append(beside.sum() / max(1, beside.numel()))
