@@ -214,3 +214,10 @@ def test_only_what_a_family_drives_is_listed():
     assert len(everything) == 12 and len({(pair.small, pair.large) for pair in everything}) == 12
     listed = {checkpoint for _, line in known_lines([Anything()]) for checkpoint in line.checkpoints}
     assert all({pair.small, pair.large} <= listed for pair in everything)
+
+
+def test_it_tells_that_margins_are_cut_off():
+    """Of the pair that reads documents, whose processor asks for it; of a blank page it could not be seen."""
+    for source, cuts in (("embedded:documents-small", True), ("embedded:small", False)):
+        assert inspect_checkpoint(source, (900, 2000)).cuts_margins == cuts
+        assert ("margins" in stitch("inspect", source).output) == cuts

@@ -50,6 +50,7 @@ class Inspection:
         n_layers: depth of the language model.
         n_structural: visual tokens that separate rows and show nothing.
         n_tiles: what the vision encoder sees, the overview included.
+        cuts_margins: whether blank margins of scanned pages are cut off before; what is told is of a page without any.
         detail: None where a picture is so thin that none of its crops shows anything of it.
         overview: None where the picture is seen in one view only.
         layer: before which layer tokens leave; None where all stay.
@@ -62,6 +63,7 @@ class Inspection:
     image_size: tuple[int, int]
     n_visual: int
     n_tiles: int
+    cuts_margins: bool
     detail: View | None
     overview: View | None
     n_structural: int
@@ -114,6 +116,7 @@ def inspect_checkpoint(
         n_layers=n_layers,
         image_size=size,
         n_visual=layout.n_visual,
+        cuts_margins=vlm.family.cuts_margins(vlm),
         n_tiles=layout.n_tiles_shown(torch.arange(layout.n_visual)),
         detail=detail,
         overview=overview,

@@ -7,11 +7,12 @@ import pytest
 import torch
 from conftest import TINY
 
+from stitchvlm.training.answering import answer_logits
 from stitchvlm.training.attention import use_plain_attention
 from stitchvlm.training.grid import TOKENS_PER_TILE
 from stitchvlm.training.grounding import FIRST_LAYER, Grounding
 from stitchvlm.training.kinds import KINDS
-from stitchvlm.training.language import LanguageTrainer, Lesson, answer_logits
+from stitchvlm.training.language import LanguageTrainer, Lesson
 from stitchvlm.training.packing import Packed, Packer, collate
 from stitchvlm.training.questions import Question
 

@@ -9,12 +9,13 @@ from torch.nn import functional as F
 from transformers import AutoTokenizer, InternVLForConditionalGeneration, PreTrainedTokenizerFast
 
 from stitchvlm.training.align import align_words, word_directions
+from stitchvlm.training.answering import answer_logits
 from stitchvlm.training.architecture import grow_language_model
 from stitchvlm.training.attention import use_plain_attention
 from stitchvlm.training.grid import TILES, TOKENS_PER_TILE
 from stitchvlm.training.internvl import CHAT_TEMPLATE
 from stitchvlm.training.kinds import KINDS, features
-from stitchvlm.training.language import answer_logits, score_answers
+from stitchvlm.training.language import score_answers
 from stitchvlm.training.packing import UNSEEN, Batch, Packer, collate
 from stitchvlm.training.questions import Question
 from stitchvlm.training.tower import DenseReader

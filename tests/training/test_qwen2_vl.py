@@ -14,13 +14,14 @@ from stitchvlm.engine import Engine
 from stitchvlm.families import load_vlm
 from stitchvlm.records import Question as Asked
 from stitchvlm.training import cache, pipeline, train
+from stitchvlm.training.answering import answer_logits
 from stitchvlm.training.attention import use_plain_attention
 from stitchvlm.training.generator import Style, draw_scene
 from stitchvlm.training.grid import LEAST_TOKENS, MOST_TOKENS, Whole
 from stitchvlm.training.grounding import Standing
 from stitchvlm.training.kinds import KINDS, features
 from stitchvlm.training.labels import COLUMN, dense_labels
-from stitchvlm.training.language import Exercise, LanguageTrainer, Lesson, answer_logits
+from stitchvlm.training.language import Exercise, LanguageTrainer, Lesson
 from stitchvlm.training.packing import Packer, collate
 from stitchvlm.training.pipeline import Pipeline
 from stitchvlm.training.questions import Question

@@ -3,6 +3,7 @@
 import copy
 import errno
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -18,11 +19,13 @@ from stitchvlm.training.checkpoint import load_state, save_state
 from stitchvlm.training.fonts import find_fonts
 from stitchvlm.training.generator import draw_scene
 from stitchvlm.training.grid import TILES
+from stitchvlm.training.guiding import Guide
 from stitchvlm.training.language import FeatureBank
 from stitchvlm.training.loop import Budget, Deadline, run_stage
-from stitchvlm.training.pipeline import Pipeline
+from stitchvlm.training.pipeline import Pipeline, compile_layers
 from stitchvlm.training.recipe import adapt
 from stitchvlm.training.recipes import RECIPES
+from stitchvlm.training.saved import load_saved
 
 NEVER = Deadline(None)
 
@@ -73,7 +76,7 @@ def test_a_compiled_tower_learns_the_same(tiny_world, make_pipeline, tmp_path):
     plain = make_pipeline(tmp_path / "plain")
     stage = plain.recipe.stages["small"][0]
     compiled = Pipeline("small", plain.recipe, tiny_world, tmp_path / "compiled", 7, torch.device("cpu"))
-    compiled.compile_layers()
+    compile_layers(compiled.model)
     losses = [each._tower_loss(each._reader, stage)(0, 0.0)[0] for each in (plain, compiled)]
     for loss in losses:
         loss.backward()
@@ -83,6 +86,26 @@ def test_a_compiled_tower_learns_the_same(tiny_world, make_pipeline, tmp_path):
     for name, weight in first.items():
         if weight.grad is not None:
             assert torch.allclose(weight.grad, second[name].grad, atol=0.03 * weight.grad.abs().max().item()), name
+
+
+def test_the_small_model_guides_the_large_one(out, no_fonts, monkeypatch, tokenizer, capsys):
+    """The large model's lessons ask the finished small one of their pair; where there is none, they say so and go on."""
+    lesson = replace(RECIPES["tiny"].stages["large"][0].lesson, dropped_share=1.0, guided_share=1.0)
+    stages = {"large": tuple(replace(stage, lesson=lesson) for stage in RECIPES["tiny"].stages["large"])}
+    monkeypatch.setitem(RECIPES, "tiny", replace(RECIPES["tiny"], stages=RECIPES["tiny"].stages | stages))
+    asked, looks = [], Guide.looks
+    monkeypatch.setattr(Guide, "looks", lambda self, *given: asked.append(self) or looks(self, *given))
+    common = {"fonts": no_fonts, "workers": 1, "device": "cpu"}
+    assert train("tiny", out, **common)
+    small = load_saved(out / "pair" / "small", tokenizer).state_dict()
+    assert len(asked) >= 8 and len({id(guide) for guide in asked}) == len(stages["large"])
+    for name, weight in asked[-1].model.state_dict().items():
+        assert torch.equal(weight, small[name]), name
+    assert "no smaller model" not in capsys.readouterr().out
+    alone = out.parent / "alone"
+    shutil.copytree(out / "data", alone / "data")
+    assert train("tiny", alone, only="large", init_from=out / "pair" / "large", **common)
+    assert "no smaller model that could guide" in capsys.readouterr().out
 
 
 def test_the_saved_pair_loads_and_answers(out, no_fonts):

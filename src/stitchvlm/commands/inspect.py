@@ -47,6 +47,7 @@ def _as_dict(told: "Inspection") -> dict[str, Any]:
         "image_size": told.image_size,
         "visual_tokens": told.n_visual,
         "tiles": told.n_tiles,
+        "cuts_margins": told.cuts_margins,
         "detail": None if told.detail is None else vars(told.detail),
         "overview": None if told.overview is None else vars(told.overview),
         "structural_tokens": told.n_structural,
@@ -69,6 +70,8 @@ def _show(told: "Inspection") -> None:
     table.add_row("family", f"{told.family}, {counted(told.n_layers, 'layer')} in the language model")
     seen = f"{counted(told.n_visual, 'visual token')} in {counted(told.n_tiles, 'tile')}"
     table.add_row("picture", f"{width} x {height} pixels: {seen}")
+    if told.cuts_margins:
+        table.add_row("margins", "blank ones of a scanned page are cut off before: this is told of one without any")
     table.add_row("in detail", "nothing, the picture is too thin" if told.detail is None else _view(told.detail))
     if told.overview is not None:
         table.add_row("overview", _view(told.overview))

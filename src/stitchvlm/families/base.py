@@ -246,6 +246,10 @@ class Family(ABC):
         named = vlm.model.named_modules()
         return [name for name, part in named if isinstance(part, nn.Linear) and part not in quantized]
 
+    def cuts_margins(self, vlm: VLM) -> bool:
+        """Whether scanned pages are shown without their blank margins, so that how one is cut depends on what is written."""
+        return False
+
     @abstractmethod
     def prepare(
         self,

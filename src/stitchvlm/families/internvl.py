@@ -64,6 +64,9 @@ class InternVL(Family):
                 "checkpoint such as OpenGVLab/InternVL3-8B-hf, or leave quantize out"
             )
 
+    def cuts_margins(self, vlm: VLM) -> bool:
+        return getattr(vlm.image_processor, CUTS_MARGINS, False)
+
     def prepare(
         self,
         vlm: VLM,
@@ -148,7 +151,7 @@ def _cut(vlm: VLM, size: tuple[int, int], most: int) -> Cut:
 
 def _window(vlm: VLM, image: Image, most: int) -> Window:
     """What is shown of a picture: all of it, unless the checkpoint's processor wants scanned pages without their blank margins."""
-    if not getattr(vlm.image_processor, CUTS_MARGINS, False):
+    if not vlm.family.cuts_margins(vlm):
         return 0, 0, *image.size
     return page_window(image, lambda width, height: _cut(vlm, (width, height), most).columns)
 

@@ -1,5 +1,6 @@
 """Training of the language model on packed questions about rendered pictures."""
 
+import math
 import random
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -9,10 +10,12 @@ import torch
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
+from .answering import answer_logits
 from .cache import PictureSet
 from .features import FeatureBank
 from .grid import Cut
 from .grounding import Grounding, Standing
+from .guiding import Guide, most_looked_at
 from .kinds import kind_of
 from .packing import UNSEEN, Batch, Packed, Packer, collate
 from .regions import asked_tokens, keep_around, pointed_tokens, token_boxes
@@ -22,6 +25,12 @@ from .worlds import FACTS, LINES, SCENES, SPELLED, Asked, Truth, World
 _ATTEMPTS = 50
 MORE_DROPPED = 4
 """So many times as many pictures are in a batch of which most tokens are dropped."""
+MORE_GUIDED = 2
+"""So many times as many are in a batch of which a guide says what is kept: each question of theirs has a row of its own."""
+GUIDED_KEEP, GUIDED_ROWS, GUIDED_TOKENS = (0.04, 0.25), 32, 5_000
+"""All of these keep the same share of their visual tokens, between these two and small ones more often; at most so many rows,
+with at most so many visual tokens together.
+"""
 MOST_LOST = 0.4
 """In half of the pictures whose tokens are dropped, those of the asked text go with a probability of up to this."""
 
@@ -39,6 +48,7 @@ class Lesson:
         most_things: in a scene.
         dropped_share: of the batches in which most visual tokens are missing. Where `most_tiles` bounds the others these have
             `MORE_DROPPED` times as many pictures.
+        guided_share: of these in which a guide says what stays, where there is one, and not what is known of the picture.
         grounding: the weight of the loss that tells heads where to look, and visual tokens where they lie.
         pointing: whether half of the heads, or one more than the others, hear where each character of an answer is read.
     """
@@ -55,6 +65,7 @@ class Lesson:
     )
     most_things: tuple[int, int] = (2, 9)
     dropped_share: float = 0.0
+    guided_share: float = 0.0
     grounding: float = 0.5
     document_shares: dict[str, float] = field(default_factory=dict)
     most_tiles: int | None = None
@@ -135,26 +146,6 @@ def pictures_by_shape(pictures: PictureSet, views: tuple[int, ...]) -> dict[tupl
     return groups
 
 
-def answer_logits(
-    model: PreTrainedModel,
-    batch: Batch,
-    features: torch.Tensor,
-    grounding: Grounding | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits and targets at the places that predict an answer token: `[answers, vocabulary]` and `[answers]`.
-
-    A `grounding` hears of the attention on the way.
-    """
-    embedded = model.model.language_model.embed_tokens(batch.tokens)
-    embedded = embedded.masked_scatter(batch.visual[..., None], features.to(embedded.dtype))
-    with torch.autocast(embedded.device.type, torch.bfloat16):
-        hidden = kind_of(model).answer_states(model, embedded, batch, grounding)
-        if grounding is not None:
-            grounding.hear_end(hidden, model.lm_head)
-        asked = batch.targets != UNSEEN
-        return model.lm_head(hidden[asked]).float(), batch.targets[asked]
-
-
 def score_answers(
     logits: torch.Tensor, targets: torch.Tensor, batch: Batch, kinds: list[list[str]]
 ) -> dict[str, list[bool]]:
@@ -181,8 +172,9 @@ class LanguageTrainer:
         sets: dict[str, PictureSet],
         lesson: Lesson,
         seed: str,
+        guide: Guide | None = None,
     ) -> None:
-        self.model, self.lesson, self._packer, self._seed = model, lesson, packer, seed
+        self.model, self.lesson, self._packer, self._seed, self._guide = model, lesson, packer, seed, guide
         self.device = next(model.parameters()).device
         self.bank = FeatureBank(model, self.device)
         self._words = None if kind_of(model).places(model) else torch.tensor(packer.words(THIRDS), device=self.device)
@@ -243,12 +235,38 @@ class LanguageTrainer:
 
     def _exercise(self, rng: random.Random, progress: float) -> Exercise:
         pruned = rng.random() < self.lesson.dropped_share
+        if pruned and self._guide is not None and rng.random() < self.lesson.guided_share:
+            return self._guided(self._guide, rng, progress)
         chosen = self._choose(rng, progress, MORE_DROPPED if pruned and self.lesson.most_tiles else 1)
         first, index = chosen[0]
         total = first.where[index].tokens
         fewest = max(10, total // 14)
         keep = rng.randint(fewest, rng.randint(fewest, total // 3)) if pruned else None
-        drawn = [self._pack(pictures, index, keep, rng, progress) for pictures, index in chosen]
+        return self._collated(chosen, [self._pack(pictures, index, keep, rng, progress) for pictures, index in chosen])
+
+    def _guided(self, guide: Guide, rng: random.Random, progress: float) -> Exercise:
+        """A row for every question, with the visual tokens that the guide looked at most when it answered that."""
+        chosen = self._choose(rng, progress, MORE_GUIDED if self.lesson.most_tiles else 1)
+        drawn = [self._pack(pictures, index, None, rng, progress) for pictures, index in chosen]
+        if not any(asked for _, _, asked, _ in drawn):
+            return self._collated(chosen, drawn)
+        looks = guide.looks(chosen, [row for row, *_ in drawn])
+        share, rows = math.exp(rng.uniform(*map(math.log, GUIDED_KEEP))), []
+        count = max(1, round(share * len(drawn[0][-1])))
+        for (pictures, index), (_, truth, asked, _), maps in zip(chosen, drawn, looks, strict=True):
+            where = pictures.where[index]
+            for question, scores in zip(asked, maps, strict=True):
+                kept = most_looked_at(scores, count)
+                row = self._packer.pack([question], kept, where.tokens, None, (where.rows, where.columns))
+                rows.append(((pictures, index), (row, truth, [question], kept)))
+        some = rng.sample(rows, min(len(rows), GUIDED_ROWS, GUIDED_TOKENS // count))
+        return self._collated([picture for picture, _ in some], [row for _, row in some])
+
+    def _collated(
+        self, chosen: list[tuple[PictureSet, int]], drawn: list[tuple[Packed, Truth, list[Asked], list[int]]]
+    ) -> Exercise:
+        """The batch of rows, each with its picture."""
+        first, _ = chosen[0]
         rows, truths, asked, kept = (list(column) for column in zip(*drawn, strict=True))
         features = self.bank.features(chosen)
         present = torch.cat(

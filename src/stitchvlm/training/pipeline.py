@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .align import align_words
@@ -19,6 +20,7 @@ from .attention import use_plain_attention
 from .cache import PictureSet, render_set
 from .checkpoint import Log, load_state, write_atomically
 from .documents.real import read_receipts
+from .guiding import Guide
 from .kinds import KINDS, features
 from .language import LanguageTrainer, Lesson
 from .loop import Deadline, LossAt, run_stage
@@ -35,6 +37,13 @@ FEWEST_PLACED = 0.1
 """Share of lines below which places are not kept."""
 CHECK_EVERY, CHECK_BATCHES, TOWER_BATCHES = 200, 8, 3
 _LANGUAGE = ("model.language_model.", "lm_head.")
+
+
+def compile_layers(model: PreTrainedModel) -> None:
+    """Let all layers that the model has by now run compiled."""
+    for layer in model.modules():
+        if isinstance(layer, GradientCheckpointingLayer):  # what all of transformers' layers are
+            layer.compile(dynamic=False)
 
 
 def heads_beside(folder: Path) -> Path:
@@ -56,12 +65,14 @@ class Pipeline:
         device: torch.device,
         compiled: bool = False,
         workers: int = 2,
+        guide: Path | None = None,
     ) -> None:
         """With `compiled` all layers are (`torch.compile`), which needs a C++ compiler on a CPU.
 
-        So many `workers` draw what is drawn on the way.
+        So many `workers` draw what is drawn on the way. The `guide` is a saved model that says which tokens stay, where a lesson
+        wants one.
         """
-        self._data, self._workers = data, workers
+        self._data, self._workers, self._guide = data, workers, guide
         self.which, self.recipe, self.folder, self.seed, self.device = which, recipe, folder, seed, device
         self.log = Log(folder / "log.jsonl")
         self.kind = KINDS[recipe.kind]
@@ -244,7 +255,7 @@ class Pipeline:
         checkpoint = self._checkpoint(stage)
         self._widen_for(stage)
         if self._compiled:
-            self.compile_layers()
+            compile_layers(self.model)
         if stage.lesson is None:
             reader = self._reader
             loss_at = self._tower_loss(reader, stage)
@@ -256,12 +267,6 @@ class Pipeline:
             part.requires_grad_(False)
         loss_at = self._language_loss(stage, stage.lesson)
         return run_stage(stage.name, self.model, loss_at, stage.budget, checkpoint, self.log, deadline)
-
-    def compile_layers(self) -> None:
-        """Let all layers that the model has by now run compiled."""
-        for layer in self.model.modules():
-            if isinstance(layer, GradientCheckpointingLayer):  # what all of transformers' layers are
-                layer.compile(dynamic=False)
 
     def _known(self, names: Iterable[str]) -> tuple[str, ...]:
         """Those of the sets that this run has."""
@@ -322,7 +327,8 @@ class Pipeline:
         return totals
 
     def _language_loss(self, stage: Stage, lesson: Lesson) -> LossAt:
-        trainer = LanguageTrainer(self.model, self.packer, self.sets, lesson, f"{self.seed}-{self.which}-{stage.name}")
+        seed = f"{self.seed}-{self.which}-{stage.name}"
+        trainer = LanguageTrainer(self.model, self.packer, self.sets, lesson, seed, self._guiding(lesson))
         names = self._known(f"{name}-check" for name in lesson.sets)
         plain = Lesson(
             sets=names,
@@ -343,6 +349,18 @@ class Pipeline:
             return trainer.loss_at(step, progress)
 
         return loss_at
+
+    def _guiding(self, lesson: Lesson) -> Guide | None:
+        """The guide, where the lesson wants one."""
+        if lesson.dropped_share * lesson.guided_share == 0:
+            return None
+        if self._guide is None:
+            self.log(warning="no smaller model that could guide: what stays is kept around the answers")
+            return None
+        model = load_saved(self._guide, self.tokenizer).to(self.device)
+        if self._compiled:
+            compile_layers(model)
+        return Guide(model)
 
     def load_latest(self) -> str | None:
         """Bring the model to the newest state of its language stages, without training; the stage's name, or None."""

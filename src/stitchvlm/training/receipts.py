@@ -42,7 +42,7 @@ _DENSE = ("crops", "crops", "documents", "real-crops", "real-crops", "real", "re
 _DENSE_CHECKS = ("crops-check", "real-check", "real-crops-check", "scenes-check")
 _ONE_TILE = ("crops", "crops", "real-crops", "real-crops", "boards", "scenes")
 _ALL = ("documents", "documents", "real", "real", "crops", "wide-scenes", "scenes")
-_MORE_REAL = ("documents", "documents", "real", "real", "real", "real", "real-crops", "wide-scenes", "scenes")
+_MORE_REAL = ("documents", "documents", "documents", "real", "real", "real", "real-crops", "wide-scenes", "scenes")
 
 _FIND = {
     "after": 0.2,
@@ -124,6 +124,7 @@ def _wide(
     tiles: int = 9,
     questions: int = 8,
     text_mlp: int | None = None,
+    guided: float = 0.0,
 ) -> Stage:
     """Pictures of all sizes, so many that all together have at most `tiles`; in a share of batches most of them is missing."""
     lesson = Lesson(
@@ -135,6 +136,7 @@ def _wide(
         last_shares=_SCENES_READ,
         most_things=(6, 6),
         dropped_share=dropped,
+        guided_share=guided,
         document_shares=READ_SHARES,
         pointing=True,
         most_tiles=tiles,
@@ -162,8 +164,8 @@ RECEIPTS = Recipe(
         "large": (
             _tower("deeper", Budget(3_200, peak_rate=2e-3, decay_from=0.0), text_mlp=256),
             _one_tile("deep", Budget(500, peak_rate=9e-4, decay_from=0.6), _SCENES_READ, READ_SHARES, text_mlp=256),
-            _wide("again", Budget(2_700, peak_rate=7e-4, decay_from=0.2), 0.5, questions=16, text_mlp=256),
-            _wide("broad", Budget(50, peak_rate=2e-4, decay_from=0.2), 0.5, questions=16),
+            _wide("again", Budget(4_600, peak_rate=7e-4, decay_from=0.2), 0.6, questions=16, text_mlp=256, guided=0.7),
+            _wide("broad", Budget(50, peak_rate=2e-4, decay_from=0.2), 0.6, questions=16, guided=0.7),
         ),
     },
     _SIZES,

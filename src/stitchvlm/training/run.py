@@ -69,10 +69,10 @@ def train(
     on from there. `resume=False` refuses a folder that already holds training state. Models as far as they have come
     are written to `out/pair`, each into a folder of its name.
 
-    The large model grows out of the finished small one. Where a model has no training state yet, `init_from` gives it the
-    weights of a saved pair (or of a single model), and the stage `begin`, or else the last one, is the first; behind a
-    stage that only the small model has, and out of a folder with a small model alone, the large one grows anew. `scale`,
-    `pace` and `pictures` multiply batches, budgets and what is drawn.
+    The large model grows out of the finished small one, which also says what it is shown where most visual tokens are missing.
+    Where a model has no training state yet, `init_from` gives it the weights of a saved pair (or of a single model), and the
+    stage `begin`, or else the last one, is the first; behind a stage that only the small model has, and out of a folder with a
+    small model alone, the large one grows anew. `scale`, `pace` and `pictures` multiply batches, budgets and what is drawn.
 
     A recipe that reads documents learns from real ones as well where `receipts` names a folder with some (`documents.real`);
     of these the split `train` alone is read. `compiled` makes all stages faster where there is a compiler.
@@ -92,7 +92,8 @@ def train(
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
     def pipeline_of(which: str) -> Pipeline:
-        return Pipeline(which, chosen, folder / "data", folder / which, seed, place, compiled, workers)
+        guide = _guide_of(which, folder / "pair", init_from)
+        return Pipeline(which, chosen, folder / "data", folder / which, seed, place, compiled, workers, guide)
 
     for which in names:
         pipeline, first = pipeline_of(which), None
@@ -130,9 +131,19 @@ def _check(
         raise ValueError(f"{folder} already holds training state: resume it, or choose another folder")
 
 
+def _holds_small(pair: Path) -> bool:
+    return (pair / "small").is_dir()
+
+
 def _holds_only_small(pair: Path) -> bool:
     """Whether the large model is still to grow out of the small one that is there."""
-    return (pair / "small").is_dir() and not (pair / "large").is_dir()
+    return _holds_small(pair) and not (pair / "large").is_dir()
+
+
+def _guide_of(which: str, own: Path, given: str | Path | None) -> Path | None:
+    """The folder of the model that guides this one: the smaller one of its pair, or of the given one, where there is any."""
+    pairs = [own] if given is None else [own, Path(given)]
+    return next((pair / "small" for pair in pairs if which == "large" and _holds_small(pair)), None)
 
 
 def _one_of(pair: Path, which: str) -> Path:

@@ -1,0 +1,76 @@
+"""Which visual tokens a guide keeps: the finished smaller model answers, and what it looks at stays.
+
+A large model that has learned on tokens kept around the answer still meets others behind a guide: scattered ones, words that
+might have been the answer, and now and then not the answer itself. So it learns on what its guide keeps.
+"""
+
+import torch
+from transformers import PreTrainedModel
+
+from .answering import answer_states, answers_in
+from .attention import use_plain_attention
+from .cache import PictureSet
+from .features import FeatureBank
+from .packing import UNSEEN, Batch, Packed, collate, packed_mask
+
+
+class Looks:
+    """Hears a forward pass and sums, over layers and heads, the attention that text behind the picture pays to every place."""
+
+    def __init__(self, batch: Batch, first: int) -> None:
+        """Rows are those from the place `first` on."""
+        self.at = torch.arange(first, batch.tokens.shape[1], device=batch.tokens.device)
+        self._seen = packed_mask(batch.segments)[:, :, first:]
+        self.sum = torch.zeros(len(batch.tokens), len(self.at), batch.tokens.shape[1], device=batch.tokens.device)
+
+    def hear(self, layer: int, query: torch.Tensor, key: torch.Tensor, moved: torch.Tensor | None = None) -> None:
+        """See `attention.Listener`."""
+        if moved is None:
+            query = query[:, :, self.at]
+        else:
+            query = query.gather(2, moved[:, None, self.at, None].expand(-1, query.shape[1], -1, query.shape[3]))
+            key = key.gather(2, moved[:, None, :, None].expand(-1, key.shape[1], -1, key.shape[3]))
+        key = key.repeat_interleave(query.shape[1] // key.shape[1], 1)
+        scores = (query @ key.transpose(-1, -2)).float()
+        self.sum += scores.masked_fill(~self._seen, -torch.inf).softmax(-1).sum(1)
+
+
+class Guide:
+    """The finished smaller model, which answers what a larger one is to learn."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        use_plain_attention(model)
+        self.model = model.requires_grad_(False)
+        self._device = next(model.parameters()).device
+        self._bank = FeatureBank(model, self._device)
+
+    @torch.no_grad()
+    def looks(self, chosen: list[tuple[PictureSet, int]], rows: list[Packed]) -> list[list[torch.Tensor]]:
+        """For each picture's row and each question in it the map `[visual tokens]` (arXiv 2412.03324, equations 1 to 3).
+
+        The rows hold all of their pictures' visual tokens. An answer is told and not drafted; it counts as far as the model would
+        have said it, since from there on it would have looked elsewhere.
+        """
+        batch = collate(rows, self._device)
+        heard = Looks(batch, min(row.visual.stop for row in rows))
+        hidden = answer_states(self.model, batch, self._bank.features(chosen).flatten(0, 1), heard)
+        logits, targets = answers_in(self.model, batch, hidden)
+        wrong = torch.zeros_like(batch.tokens)
+        wrong[batch.targets != UNSEEN] = (logits.argmax(-1) != targets).long()
+        return [
+            [self._map(batch, heard, wrong, k, question, row) for question in range(1, 1 + len(row.asked))]
+            for k, row in enumerate(rows)
+        ]
+
+    @staticmethod
+    def _map(batch: Batch, heard: Looks, wrong: torch.Tensor, k: int, question: int, row: Packed) -> torch.Tensor:
+        segments, missed = batch.segments[k, heard.at], wrong[k, heard.at]
+        own = segments == question
+        counted = own & ((missed * own).cumsum(0) - missed == 0)
+        counted |= (segments == 0) & (heard.at >= row.visual.stop)
+        return heard.sum[k, counted][:, row.visual].sum(0)
+
+
+def most_looked_at(scores: torch.Tensor, count: int) -> list[int]:
+    """Numbers of the `count` visual tokens with the highest scores, in order."""
+    return sorted(scores.topk(min(count, len(scores))).indices.tolist())
