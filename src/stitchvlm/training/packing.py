@@ -11,7 +11,7 @@ from functools import lru_cache
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from .questions import Question
+from .worlds import Asked
 
 UNSEEN = -100
 LENGTH_STEP = 64
@@ -105,7 +105,7 @@ class Packer:
 
     def pack(
         self,
-        questions: list[Question],
+        questions: Sequence[Asked],
         kept: Sequence[int],
         total: int,
         system: str | None = None,
