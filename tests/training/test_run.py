@@ -102,6 +102,11 @@ def test_the_small_model_guides_the_large_one(out, no_fonts, monkeypatch, tokeni
     for name, weight in asked[-1].model.state_dict().items():
         assert torch.equal(weight, small[name]), name
     assert "no smaller model" not in capsys.readouterr().out
+    shutil.rmtree(out / "pair" / "small")
+    (out / "large" / "last.pt").unlink()
+    before = len(asked)
+    assert train("tiny", out, only="large", **common)
+    assert len(asked) > before and "no smaller model" not in capsys.readouterr().out
     alone = out.parent / "alone"
     shutil.copytree(out / "data", alone / "data")
     assert train("tiny", alone, only="large", init_from=out / "pair" / "large", **common)

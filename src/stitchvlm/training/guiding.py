@@ -15,13 +15,18 @@ from .packing import UNSEEN, Batch, Packed, collate, packed_mask
 
 
 class Looks:
-    """Hears a forward pass and sums, over layers and heads, the attention that text behind the picture pays to every place."""
+    """Hears a forward pass and sums, over layers and heads, the attention that text behind the picture pays to what is before it.
 
-    def __init__(self, batch: Batch, first: int) -> None:
-        """Rows are those from the place `first` on."""
-        self.at = torch.arange(first, batch.tokens.shape[1], device=batch.tokens.device)
-        self._seen = packed_mask(batch.segments)[:, :, first:]
-        self.sum = torch.zeros(len(batch.tokens), len(self.at), batch.tokens.shape[1], device=batch.tokens.device)
+    Attributes:
+        at: the places that look, from the end of the first picture that ends on.
+        sum: `[batch, places, end of the last picture]`.
+    """
+
+    def __init__(self, batch: Batch, rows: list[Packed]) -> None:
+        ends = [row.visual.stop for row in rows]
+        self.at = torch.arange(min(ends), batch.tokens.shape[1], device=batch.tokens.device)
+        self._seen = packed_mask(batch.segments)[:, :, min(ends) :]
+        self.sum = torch.zeros(len(rows), len(self.at), max(ends), device=batch.tokens.device)
 
     def hear(self, layer: int, query: torch.Tensor, key: torch.Tensor, moved: torch.Tensor | None = None) -> None:
         """See `attention.Listener`."""
@@ -32,7 +37,7 @@ class Looks:
             key = key.gather(2, moved[:, None, :, None].expand(-1, key.shape[1], -1, key.shape[3]))
         key = key.repeat_interleave(query.shape[1] // key.shape[1], 1)
         scores = (query @ key.transpose(-1, -2)).float()
-        self.sum += scores.masked_fill(~self._seen, -torch.inf).softmax(-1).sum(1)
+        self.sum += scores.masked_fill(~self._seen, -torch.inf).softmax(-1)[..., : self.sum.shape[-1]].sum(1)
 
 
 class Guide:
@@ -48,11 +53,11 @@ class Guide:
     def looks(self, chosen: list[tuple[PictureSet, int]], rows: list[Packed]) -> list[list[torch.Tensor]]:
         """For each picture's row and each question in it the map `[visual tokens]` (arXiv 2412.03324, equations 1 to 3).
 
-        The rows hold all of their pictures' visual tokens. An answer is told and not drafted; it counts as far as the model would
-        have said it, since from there on it would have looked elsewhere.
+        The rows hold all of their pictures' visual tokens. Differs from the product: an answer is told and not drafted. It
+        counts as far as the model would have said it, since from there on it would have looked elsewhere, nobody knows where.
         """
         batch = collate(rows, self._device)
-        heard = Looks(batch, min(row.visual.stop for row in rows))
+        heard = Looks(batch, rows)
         hidden = answer_states(self.model, batch, self._bank.features(chosen).flatten(0, 1), heard)
         logits, targets = answers_in(self.model, batch, hidden)
         wrong = torch.zeros_like(batch.tokens)
@@ -73,4 +78,4 @@ class Guide:
 
 def most_looked_at(scores: torch.Tensor, count: int) -> list[int]:
     """Numbers of the `count` visual tokens with the highest scores, in order."""
-    return sorted(scores.topk(min(count, len(scores))).indices.tolist())
+    return sorted(scores.argsort(descending=True, stable=True)[:count].tolist())

@@ -3,6 +3,7 @@
 import math
 import random
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,17 +21,15 @@ from .kinds import kind_of
 from .packing import UNSEEN, Batch, Packed, Packer, collate
 from .regions import asked_tokens, keep_around, pointed_tokens, token_boxes
 from .words import SYSTEM_PROMPTS, THIRDS
-from .worlds import FACTS, LINES, SCENES, SPELLED, Asked, Truth, World
+from .worlds import FACTS, LINES, SCENES, SPELLED, WHOLE, Asked, Truth, World
 
 _ATTEMPTS = 50
 MORE_DROPPED = 4
 """So many times as many pictures are in a batch of which most tokens are dropped."""
 MORE_GUIDED = 2
 """So many times as many are in a batch of which a guide says what is kept: each question of theirs has a row of its own."""
-GUIDED_KEEP, GUIDED_ROWS, GUIDED_TOKENS = (0.04, 0.25), 32, 5_000
-"""All of these keep the same share of their visual tokens, between these two and small ones more often; at most so many rows,
-with at most so many visual tokens together.
-"""
+GUIDED_KEEP = (0.04, 0.25)
+"""The share of visual tokens that all of these keep lies between these two, and small ones are more frequent."""
 MOST_LOST = 0.4
 """In half of the pictures whose tokens are dropped, those of the asked text go with a probability of up to this."""
 
@@ -49,6 +48,7 @@ class Lesson:
         dropped_share: of the batches in which most visual tokens are missing. Where `most_tiles` bounds the others these have
             `MORE_DROPPED` times as many pictures.
         guided_share: of these in which a guide says what stays, where there is one, and not what is known of the picture.
+        guided_rows, guided_tokens: at most so many questions, and visual tokens that stay for them, are in one of those.
         grounding: the weight of the loss that tells heads where to look, and visual tokens where they lie.
         pointing: whether half of the heads, or one more than the others, hear where each character of an answer is read.
     """
@@ -66,10 +66,16 @@ class Lesson:
     most_things: tuple[int, int] = (2, 9)
     dropped_share: float = 0.0
     guided_share: float = 0.0
+    guided_rows: int = 32
+    guided_tokens: int = 5_000
     grounding: float = 0.5
     document_shares: dict[str, float] = field(default_factory=dict)
     most_tiles: int | None = None
     pointing: bool = False
+
+    @property
+    def wants_guide(self) -> bool:
+        return self.dropped_share * self.guided_share > 0
 
     def shares(self, progress: float) -> dict[str, float]:
         kinds = {**self.first_shares, **self.last_shares}
@@ -200,24 +206,36 @@ class LanguageTrainer:
                 chosen.append((pictures, index))
         return chosen
 
+    def _ask(
+        self, pictures: PictureSet, index: int, count: int, rng: random.Random, progress: float
+    ) -> tuple[Truth, str | None, list[Asked]]:
+        """A picture's contents, now and then a system prompt, and up to `count` questions."""
+        truth, world = pictures.truth(index), pictures.world
+        system = rng.choice(SYSTEM_PROMPTS) if rng.random() < 0.15 else None
+        shares = self.lesson.shares(progress) if world is SCENES else self.lesson.document_shares
+        return truth, system, world.ask(truth, count, shares, rng)
+
+    def _row(
+        self, pictures: PictureSet, index: int, asked: Sequence[Asked], kept: Sequence[int], system: str | None
+    ) -> Packed:
+        where = pictures.where[index]
+        return self._packer.pack(asked, kept, where.tokens, system, (where.rows, where.columns))
+
     def _pack(
         self, pictures: PictureSet, index: int, keep: int | None, rng: random.Random, progress: float
     ) -> tuple[Packed, Truth, list[Asked], list[int]]:
         """One row, the picture's contents, the questions, and the visual tokens: all, or about `keep` around what is asked."""
-        truth, where, world = pictures.truth(index), pictures.where[index], pictures.world
-        system = rng.choice(SYSTEM_PROMPTS) if rng.random() < 0.15 else None
-        shares = self.lesson.shares(progress) if world is SCENES else self.lesson.document_shares
-        asked = world.ask(truth, self.lesson.questions, shares, rng)
-        kept = list(range(where.tokens))
+        truth, system, asked = self._ask(pictures, index, self.lesson.questions, rng, progress)
+        kept = list(range(pictures.where[index].tokens))
         if keep is not None:
-            together, spots, others = world.together(asked, truth)
+            together, spots, others = pictures.world.together(asked, truth)
             if not spots:  # all tokens would make this row, and with it the batch, longer than any other
                 asked, kept = [], kept[:keep]
             else:
                 lost = rng.choice((0.0, rng.uniform(0.0, MOST_LOST)))
                 seed = np.random.default_rng(rng.getrandbits(32))
                 asked, kept = together, keep_around(truth, spots, keep, seed, lost, pictures.cut, others)
-        return self._packer.pack(asked, kept, where.tokens, system, (where.rows, where.columns)), truth, asked, kept
+        return self._row(pictures, index, asked, kept, system), truth, asked, kept
 
     def exercise(self, step: int, progress: float) -> Exercise:
         """What this step learns from: other pictures than the first chosen ones where these allow no question.
@@ -227,13 +245,13 @@ class LanguageTrainer:
         """
         for attempt in range(_ATTEMPTS):
             found = self._exercise(random.Random(f"{self._seed}-{step}" + f"-{attempt}" * (attempt > 0)), progress)
-            if any(found.asked):
+            if found is not None and any(found.asked):
                 return found
         raise ValueError(
             f"none of the pictures of {', '.join(self.lesson.sets)} allows the lesson's kinds of questions"
         )
 
-    def _exercise(self, rng: random.Random, progress: float) -> Exercise:
+    def _exercise(self, rng: random.Random, progress: float) -> Exercise | None:
         pruned = rng.random() < self.lesson.dropped_share
         if pruned and self._guide is not None and rng.random() < self.lesson.guided_share:
             return self._guided(self._guide, rng, progress)
@@ -244,23 +262,36 @@ class LanguageTrainer:
         keep = rng.randint(fewest, rng.randint(fewest, total // 3)) if pruned else None
         return self._collated(chosen, [self._pack(pictures, index, keep, rng, progress) for pictures, index in chosen])
 
-    def _guided(self, guide: Guide, rng: random.Random, progress: float) -> Exercise:
-        """A row for every question, with the visual tokens that the guide looked at most when it answered that."""
-        chosen = self._choose(rng, progress, MORE_GUIDED if self.lesson.most_tiles else 1)
-        drawn = [self._pack(pictures, index, None, rng, progress) for pictures, index in chosen]
-        if not any(asked for _, _, asked, _ in drawn):
-            return self._collated(chosen, drawn)
-        looks = guide.looks(chosen, [row for row, *_ in drawn])
-        share, rows = math.exp(rng.uniform(*map(math.log, GUIDED_KEEP))), []
-        count = max(1, round(share * len(drawn[0][-1])))
-        for (pictures, index), (_, truth, asked, _), maps in zip(chosen, drawn, looks, strict=True):
-            where = pictures.where[index]
-            for question, scores in zip(asked, maps, strict=True):
-                kept = most_looked_at(scores, count)
-                row = self._packer.pack([question], kept, where.tokens, None, (where.rows, where.columns))
-                rows.append(((pictures, index), (row, truth, [question], kept)))
-        some = rng.sample(rows, min(len(rows), GUIDED_ROWS, GUIDED_TOKENS // count))
-        return self._collated([picture for picture, _ in some], [row for _, row in some])
+    def _guided(self, guide: Guide, rng: random.Random, progress: float) -> Exercise | None:
+        """A row for every question, with the visual tokens that the guide looked at most when it answered that.
+
+        Kinds of questions that only the whole picture answers are left out, as where tokens are missing otherwise; None where
+        no others are left.
+        """
+        lesson = self.lesson
+        chosen = self._choose(rng, progress, MORE_GUIDED if lesson.most_tiles else 1)
+        first, index = chosen[0]
+        total = first.where[index].tokens
+        keep = max(1, round(math.exp(rng.uniform(*map(math.log, GUIDED_KEEP))) * total))
+        each = max(1, min(lesson.guided_rows, lesson.guided_tokens // keep) // len(chosen))
+        found = []
+        for picture in chosen:
+            truth, system, asked = self._ask(*picture, 2 * each, rng, progress)
+            if local := [question for question in asked if question.kind not in WHOLE][:each]:
+                found.append((picture, truth, system, local))
+        if not found:
+            return None
+        maps = guide.looks(
+            [picture for picture, *_ in found],
+            [self._row(*picture, asked, range(total), system) for picture, _, system, asked in found],
+        )
+        shown, drawn = [], []
+        for (picture, truth, system, asked), looks in zip(found, maps, strict=True):
+            for question, scores in zip(asked, looks, strict=True):
+                kept = most_looked_at(scores, keep)
+                shown.append(picture)
+                drawn.append((self._row(*picture, [question], kept, system), truth, [question], kept))
+        return self._collated(shown, drawn)
 
     def _collated(
         self, chosen: list[tuple[PictureSet, int]], drawn: list[tuple[Packed, Truth, list[Asked], list[int]]]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
@@ -65,14 +66,12 @@ class Pipeline:
         device: torch.device,
         compiled: bool = False,
         workers: int = 2,
-        guide: Path | None = None,
     ) -> None:
         """With `compiled` all layers are (`torch.compile`), which needs a C++ compiler on a CPU.
 
-        So many `workers` draw what is drawn on the way. The `guide` is a saved model that says which tokens stay, where a lesson
-        wants one.
+        So many `workers` draw what is drawn on the way.
         """
-        self._data, self._workers, self._guide = data, workers, guide
+        self._data, self._workers = data, workers
         self.which, self.recipe, self.folder, self.seed, self.device = which, recipe, folder, seed, device
         self.log = Log(folder / "log.jsonl")
         self.kind = KINDS[recipe.kind]
@@ -350,11 +349,33 @@ class Pipeline:
 
         return loss_at
 
+    @property
+    def _guide(self) -> Path:
+        """The model that says which tokens stay. It is kept with the state, so that a resumed run goes on with the same one."""
+        return self.folder / "guide"
+
+    def lacks_guide(self) -> bool:
+        """Whether a lesson wants a guide and none is kept yet."""
+        lessons = [stage.lesson for stage in self.recipe.stages[self.which] if stage.lesson is not None]
+        return any(lesson.wants_guide for lesson in lessons) and not self._guide.exists()
+
+    def keep_guide(self, saved: Path) -> None:
+        """Let the model in this folder be the guide.
+
+        Raises:
+            ValueError: if there is none, or its tokenizer is another one.
+        """
+        load_saved(saved, self.tokenizer)
+        partial = self._guide.with_name("guide.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(saved, partial)
+        partial.rename(self._guide)
+
     def _guiding(self, lesson: Lesson) -> Guide | None:
         """The guide, where the lesson wants one."""
-        if lesson.dropped_share * lesson.guided_share == 0:
+        if not lesson.wants_guide:
             return None
-        if self._guide is None:
+        if not self._guide.exists():
             self.log(warning="no smaller model that could guide: what stays is kept around the answers")
             return None
         model = load_saved(self._guide, self.tokenizer).to(self.device)

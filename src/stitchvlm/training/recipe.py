@@ -94,7 +94,10 @@ def adapt(recipe: Recipe, scale: int = 1, pace: float = 1.0, pictures: float = 1
         lesson = stage.lesson
         if lesson is not None:
             most = lesson.most_tiles and scale * lesson.most_tiles
-            lesson = replace(lesson, pictures=scale * lesson.pictures, most_tiles=most)
+            rows, tokens = scale * lesson.guided_rows, scale * lesson.guided_tokens
+            lesson = replace(
+                lesson, pictures=scale * lesson.pictures, most_tiles=most, guided_rows=rows, guided_tokens=tokens
+            )
         return replace(stage, budget=budget, lesson=lesson, tiles_a_step=scale * stage.tiles_a_step)
 
     def more(name: str, own: Pictures) -> Pictures:

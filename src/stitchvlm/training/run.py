@@ -69,7 +69,8 @@ def train(
     on from there. `resume=False` refuses a folder that already holds training state. Models as far as they have come
     are written to `out/pair`, each into a folder of its name.
 
-    The large model grows out of the finished small one, which also says what it is shown where most visual tokens are missing.
+    The large model grows out of the finished small one, which also says what it is shown in some of the batches from which most
+    visual tokens are missing; it is kept beside the large one's state for that, so that a resumed run has the same guide.
     Where a model has no training state yet, `init_from` gives it the weights of a saved pair (or of a single model), and the
     stage `begin`, or else the last one, is the first; behind a stage that only the small model has, and out of a folder with a
     small model alone, the large one grows anew. `scale`, `pace` and `pictures` multiply batches, budgets and what is drawn.
@@ -92,8 +93,7 @@ def train(
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
     def pipeline_of(which: str) -> Pipeline:
-        guide = _guide_of(which, folder / "pair", init_from)
-        return Pipeline(which, chosen, folder / "data", folder / which, seed, place, compiled, workers, guide)
+        return Pipeline(which, chosen, folder / "data", folder / which, seed, place, compiled, workers)
 
     for which in names:
         pipeline, first = pipeline_of(which), None
@@ -104,6 +104,11 @@ def train(
         elif which == "large" and pipeline.grows():
             smaller = pipeline_of("small")
             pipeline.grow_from(smaller, saved / "small" if saved is not None and not smaller.has_state() else None)
+        if which == "large" and pipeline.lacks_guide():
+            own = folder / "pair" if pipeline_of("small").finished() else None
+            pairs = [Path(pair) for pair in (own, init_from) if pair is not None]
+            if guide := next((pair / "small" for pair in pairs if _holds_small(pair)), None):
+                pipeline.keep_guide(guide)
         finished = pipeline.run(deadline, first)
         if pipeline.load_latest() is not None:
             pipeline.save(folder / "pair" / which)
@@ -138,12 +143,6 @@ def _holds_small(pair: Path) -> bool:
 def _holds_only_small(pair: Path) -> bool:
     """Whether the large model is still to grow out of the small one that is there."""
     return _holds_small(pair) and not (pair / "large").is_dir()
-
-
-def _guide_of(which: str, own: Path, given: str | Path | None) -> Path | None:
-    """The folder of the model that guides this one: the smaller one of its pair, or of the given one, where there is any."""
-    pairs = [own] if given is None else [own, Path(given)]
-    return next((pair / "small" for pair in pairs if which == "large" and _holds_small(pair)), None)
 
 
 def _one_of(pair: Path, which: str) -> Path:
