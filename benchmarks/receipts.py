@@ -28,7 +28,7 @@ import receipts_overlays
 import receipts_seconds
 import torch
 from harness import write_result
-from receipts_figures import Records, exits, figures
+from receipts_figures import Records, beside, exits, figures
 
 from stitchvlm.evaluation.compare import Comparison, Extras, make_rows, within_reach
 from stitchvlm.evaluation.results import ResultFile, read_records, read_settings
@@ -63,7 +63,9 @@ def with_places(task: Task, folder: Path) -> Task:
 
 def collect(table: StudyTable, work: Path, score: ScoreName = "mean") -> dict[str, Any]:
     """The figures of every row of a comparison whose files lie in `work`."""
-    return {row.name: figures(_records(work, row.name), score) for row in table.rows}
+    answers = {row.name: _records(work, row.name) for row in table.rows}
+    alone = answers.get(LARGE_ALONE, [])
+    return {name: figures(own, score) | {"beside_large_alone": beside(own, alone)} for name, own in answers.items()}
 
 
 def _records(work: Path, name: str) -> Records:

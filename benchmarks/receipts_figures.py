@@ -6,12 +6,15 @@ from typing import Any
 from stitchvlm.evaluation.coverage import coverage
 from stitchvlm.evaluation.curve import at_shares, exit_curve
 from stitchvlm.evaluation.metrics import METRICS
+from stitchvlm.evaluation.statistics import ratio_interval
 from stitchvlm.evaluation.summary import Summary, summarise
 from stitchvlm.exits.scores import CUT, ScoreName, combine
 
 JUDGED_BY = ("exact", "anls")
 EXITS = 0.4
 """The share of questions that the small model answers where exits are told."""
+FEWEST_RECEIPTS = 10
+"""With something right, below which a share of that has no interval."""
 
 Records = list[dict[str, Any]]
 
@@ -51,6 +54,33 @@ def covered(records: Records) -> dict[str, Any]:
     kinds = {kind: [record for record in records if record["kind"] == kind] for kind in sorted(_kinds(records))}
     told = {kind: coverage(own) for kind, own in (kinds | {"all": records}).items()}
     return {kind: one for kind, one in told.items() if one is not None}
+
+
+def beside(records: Records, alone: Records) -> dict[str, Any]:
+    """What a way has right, as a share of what the large model alone has of the same questions, and how many it lost and won.
+
+    Of the lost ones some were wrong in the small model's draft as well, which then looked elsewhere. Empty where nothing is shared.
+    """
+    right = {record["id"]: record["score"] == 1 for record in judged(alone, "exact") if record["score"] is not None}
+    both = [record for record in judged(records, "exact") if record["score"] is not None and record["id"] in right]
+    receipts = {record["group"] for record in both if right[record["id"]]}
+    if not receipts:
+        return {}
+    own, other = (
+        [float(good) for good in row] for row in zip(*((r["score"] == 1, right[r["id"]]) for r in both), strict=True)
+    )
+    enough = len(receipts) >= FEWEST_RECEIPTS
+    low, high = (ratio_interval(own, other, [record["group"] for record in both]) if enough else None) or (None, None)
+    lost = [record for record, mine, its in zip(both, own, other, strict=True) if its > mine]
+    return {
+        "n": len(both),
+        "share": {"mean": sum(own) / sum(other), "low": low, "high": high},
+        "lost": len(lost),
+        "lost_with_a_wrong_draft": sum(
+            record["small_score"] is not None and record["small_score"] < 1 for record in lost
+        ),
+        "won": sum(mine > its for mine, its in zip(own, other, strict=True)),
+    }
 
 
 def exits(records: Records, score: ScoreName = "mean") -> dict[str, Any]:

@@ -105,6 +105,28 @@ def test_answers_are_judged_by_field_and_no_text_is_told():
     assert told["covered"]["total"]["any"]["questions"]["90%"]["mean"] == 1.0
 
 
+def test_what_is_lost_beside_the_large_model_alone():
+    """Of the three that it has right one is lost, in whose draft the small model was wrong too; one more is won."""
+    from receipts_figures import beside
+
+    other = {"a/company": "Tiong Sdn Bhd", "b/total": "9.18", "c/total": "9.10"}
+    records = [record | {"answer": other.get(record["id"], record["answer"])} for record in RECORDS]
+    told = beside(records, RECORDS)
+    assert told == {
+        "n": 5,
+        "share": {"mean": 1.0, "low": None, "high": None},
+        "lost": 1,
+        "lost_with_a_wrong_draft": 1,
+        "won": 1,
+    }
+    many = [record | {"id": f"{k}", "group": f"{k}"} for k in range(12) for record in RECORDS[:1]]
+    some = [record | {"answer": "5.01", "small_answer": "5.00"} if k < 3 else record for k, record in enumerate(many)]
+    told = beside(some, many)
+    assert told["share"]["mean"] == 0.75 and 0.4 < told["share"]["low"] < 0.75 < told["share"]["high"] < 1.01
+    assert told["lost"] == 3 and told["lost_with_a_wrong_draft"] == 0
+    assert beside(records, []) == beside([], RECORDS) == {}
+
+
 def test_exits_are_told_by_field():
     """At 0.8 two of five exit: the small model's company is right, which the large one's is not."""
     from receipts_figures import figures
