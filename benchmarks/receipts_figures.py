@@ -66,9 +66,8 @@ def beside(records: Records, alone: Records) -> dict[str, Any]:
     receipts = {record["group"] for record in both if right[record["id"]]}
     if not receipts:
         return {}
-    own, other = (
-        [float(good) for good in row] for row in zip(*((r["score"] == 1, right[r["id"]]) for r in both), strict=True)
-    )
+    own = [float(record["score"] == 1) for record in both]
+    other = [float(right[record["id"]]) for record in both]
     enough = len(receipts) >= FEWEST_RECEIPTS
     low, high = (ratio_interval(own, other, [record["group"] for record in both]) if enough else None) or (None, None)
     lost = [record for record, mine, its in zip(both, own, other, strict=True) if its > mine]

@@ -1,5 +1,6 @@
 """A recipe so small that a whole run takes seconds, and the data it is trained on."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,12 @@ def tokenizer():
 @pytest.fixture(scope="session")
 def tokens(tokenizer) -> dict[str, int]:
     return {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL}
+
+
+@pytest.fixture
+def exact(monkeypatch):
+    """Lets training code compute in float32."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What a guide is said to keep in training is what the product keeps, and rows of a lesson hold exactly that."""
 
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,12 +31,6 @@ class Shown:
 
     def tiles(self, _: int) -> np.ndarray:
         return self.own
-
-
-@pytest.fixture
-def exact(monkeypatch):
-    """Lets training code compute in float32."""
-    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Tokenizer, packing, and the language model: packed questions are the same questions, and growth changes nothing."""
 
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -28,12 +27,6 @@ ASKED = [
     Question("colour", "Which colour is the shape marked 9XM?", "red", (0, 0, 1, 1)),
 ]
 EVERYTHING = list(range(TOKENS_PER_TILE))
-
-
-@pytest.fixture
-def exact(monkeypatch):
-    """Lets training code compute in float32."""
-    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
 
 
 @pytest.fixture
