@@ -5,8 +5,8 @@
 RECEIPTS is a folder as `stitchvlm.training.documents.real` describes it. Asked are the questions of its split `val`, which training
 never sees. Every answer lies in WORK, where an interrupted run goes on; the result holds figures only and no text of a receipt.
 First all rows answer all questions; the small model looks once at each, and the large model answers once in every way. Then the
-large model alone, guided, and guided with exits are timed in turn, nothing shared. With `--overlays` ten receipts are drawn with
-what was kept of them.
+large model alone, guided, and guided with exits are timed in turn, nothing shared, and with them those guided rows of `--also` that
+keep as little. With `--overlays` ten receipts are drawn with what was kept of them.
 
 An answer counts as exact if it is the annotated one but for case, spaces, a currency sign in front and a full stop at the end; the
 annotations keep what is printed, and models that fold case answer in capitals. ANLS is the usual similarity with a threshold of
@@ -110,6 +110,21 @@ def is_guided(settings: Mapping[str, Any]) -> bool:
     return plain and isinstance(parse_keep(settings["keep"]), float)
 
 
+def rows_of(base: RunSettings, ways: Sequence[str]) -> dict[str, RunSettings]:
+    """The rows that `--also` names, and the models alone.
+
+    Raises:
+        ValueError: if one of them names no method or no share.
+    """
+    rows: dict[str, RunSettings] = {}
+    for way in ways:
+        method, _, share = way.rpartition("@")
+        if not method:
+            raise ValueError(f"{way!r} names no share: say METHOD@SHARE, such as guided:smooth=true@9%")
+        rows |= make_rows(base, [method], [share])
+    return rows
+
+
 class Extra:
     """What is done after the comparison with its guided row that keeps least: overlays and seconds."""
 
@@ -121,18 +136,22 @@ class Extra:
         self.found = exits(self.records, given.score)
         threshold = self.found.get("threshold")
         self.exit = None if threshold is None else f"{given.score}:{threshold}"
-        self._rows = receipts_seconds.ways(base, row.settings["keep"], self.exit)
+        keep, named = row.settings["keep"], rows_of(base, given.also)
+        likewise = [own for own in table.rows if (own.settings["method"], own.settings["keep"]) == ("guided", keep)]
+        also = {own.name: named[own.name] for own in likewise if own.name in named and own.name != row.name}
+        self._rows = receipts_seconds.ways(base, keep, self.exit) | also
         answered = {record["id"] for record in self.records}
         self._samples = [sample for sample in task.samples if sample.id in answered]
         self._identity = {
             "seconds_of": task.name,
             "guided": row.settings,
             "exit": self.exit,
+            "ways": list(self._rows),
             "device": given.device or ("cuda" if torch.cuda.is_available() else "cpu"),
             "threads": torch.get_num_threads(),
         }
         where = "seconds {device} {threads} threads".format(**self._identity)
-        self._seconds = self._work / f"{slug(f'{where} {row.name} {self.exit}')}.jsonl"
+        self._seconds = self._work / f"{slug(' '.join([where, row.name, str(self.exit), *also]))}.jsonl"
         self._study = Study(self._rows, given.device)
 
     def draw(self) -> int:
@@ -164,6 +183,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--overlays", type=Path, help="folder outside the repository for pictures of ten receipts")
     parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--keep", nargs="+", default=KEEPS)
+    parser.add_argument("--also", nargs="+", default=(), metavar="METHOD@SHARE", help="rows at one share only")
     parser.add_argument("--score", choices=get_args(ScoreName), default="mean", help="by which answers exit")
     parser.add_argument("--max-new-tokens", type=int, default=64)
     parser.add_argument("--n", type=int, help="only the first questions")
@@ -184,7 +204,7 @@ def run(given: argparse.Namespace) -> None:
     name = f"folder:{given.receipts / 'val.jsonl'}"
     task = with_places(open_task(name, given.n), given.receipts)
     base = RunSettings(given.small, given.large, exit="never", max_new_tokens=given.max_new_tokens)
-    rows, left_out = within_reach(make_rows(base, given.methods, given.keep))
+    rows, left_out = within_reach(make_rows(base, given.methods, given.keep) | rows_of(base, given.also))
     wanted = given.overlays is not None or given.timed != 0
     if wanted and not any(is_guided(asdict(settings)) for settings in rows.values()):
         raise ValueError(

@@ -206,6 +206,19 @@ def test_the_whole_benchmark(run, tmp_path, monkeypatch):
     assert len(pictures) == told["overlays"] and "EXAMPLE" not in str(told) and "01/02" not in str(told)
 
 
+def test_rows_at_one_share_and_the_guided_ones_among_them_timed(run, folder, tmp_path, capsys):
+    from receipts import main
+
+    told = run("--also", "guided:smooth=true@50%", "guided:smooth=true@25%", "random@25%", "--n", "2")
+    more = {"guided (smooth True) 50%", "guided (smooth True) 25%", "random 25%"}
+    assert set(told["rows"]) == {"small-alone", "large-alone", "guided 50%", "random 50%"} | more
+    assert {"guided", "guided (smooth True) 50%"} <= set(told["seconds"]["ways"]) and told["seconds"]["keep"] == 0.5
+    assert not {"guided (smooth True) 25%", "random 25%"} & set(told["seconds"]["ways"])
+    places = ["--work", str(tmp_path / "other"), "--out", str(tmp_path / "out.json")]
+    assert main([str(folder), *places, "--also", "random"]) == 1
+    assert "'random' names no share: say METHOD@SHARE" in capsys.readouterr().err and not (tmp_path / "other").exists()
+
+
 def test_what_was_interrupted_goes_on_and_nothing_is_asked_twice(run, tmp_path, monkeypatch):
     asked = []
     measured = Study.answer

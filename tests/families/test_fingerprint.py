@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from stitchvlm.embedded import embedded_folder
 from stitchvlm.errors import DataError
 from stitchvlm.families.fingerprint import WHOLE_BYTES, fingerprint
+from stitchvlm.margins import CUTS_MARGINS
 
 SAMPLED = 1000
 """A limit below the size of the tiny checkpoint, so that it is read as large ones are."""
@@ -49,6 +50,15 @@ def test_the_same_weights_elsewhere_have_the_same_mark(copy, limit):
     assert fingerprint(copy("here"), limit) == fingerprint(copy("there"), limit)
     name, _, mark = fingerprint(copy("again"), limit).partition(" ")
     assert name == "small" and len(mark) == 12
+
+
+def test_weights_that_are_shown_pages_without_margins_have_another_mark(copy):
+    """What they answer is another thing, though nothing of them has changed."""
+    plain, cut = copy("plain"), copy("cut")
+    for folder, flag in ((plain, False), (cut, True)):
+        path = Path(folder) / "preprocessor_config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {CUTS_MARGINS: flag}))
+    assert fingerprint(plain) == fingerprint(copy("other")) != fingerprint(cut)
 
 
 @pytest.mark.parametrize("limit", [WHOLE_BYTES, SAMPLED])

@@ -1,7 +1,6 @@
 """A picture's prefix and blocks of questions compute what transformers computes on the whole square."""
 
 import shutil
-from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -60,8 +59,7 @@ def test_whole_questions_fill_blocks(rows):
 
 
 @pytest.mark.parametrize("listening", [False, True])
-def test_states_and_gradients_are_those_of_transformers(model, rows, listening, monkeypatch):
-    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+def test_states_and_gradients_are_those_of_transformers(model, rows, listening, exact):
     batch = collate(rows, torch.device("cpu"))
     text = model.model.language_model
     embedded = torch.randn(*batch.tokens.shape, 128, generator=torch.Generator().manual_seed(0))
@@ -98,8 +96,7 @@ def test_states_and_gradients_are_those_of_transformers(model, rows, listening, 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # tracing, torch warns of itself
 @pytest.mark.skipif(shutil.which("g++") is None, reason="compiling needs a C++ compiler")
-def test_compiled_layers_compute_the_same(model, rows, monkeypatch):
-    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+def test_compiled_layers_compute_the_same(model, rows, monkeypatch, exact):
     compiled, parts = blocks._compiled, []
     monkeypatch.setattr(blocks, "_compiled", lambda part: parts.append(part) or compiled(part))
     batch, text = collate(rows, torch.device("cpu")), model.model.language_model

@@ -1,6 +1,5 @@
 """What heads are told about where to look is the share of transformers' own attention maps that falls there."""
 
-from contextlib import nullcontext
 from dataclasses import fields, replace
 
 import pytest
@@ -24,9 +23,8 @@ SYSTEMS = ("Be concise.", None)
 
 
 @pytest.fixture
-def model(tokenizer, tokens, monkeypatch):
+def model(tokenizer, tokens, exact):
     """Four heads, two key heads, in float32."""
-    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
     size = replace(TINY, text_width=128, text_kv_heads=2)
     built = KINDS["internvl"].build(size, tokens, len(tokenizer), seed=3).eval()
     use_plain_attention(built)

@@ -2,7 +2,6 @@
 
 import json
 import random
-from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -58,9 +57,8 @@ def vlm(own_tokenizer, tmp_path_factory):
 
 
 @pytest.fixture
-def model(vlm, own_tokenizer, monkeypatch):
+def model(vlm, own_tokenizer, exact):
     """The same weights as training holds them, computing in float32."""
-    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
     built = _build(TINY, own_tokenizer)
     built.load_state_dict(vlm.model.state_dict())
     return built.eval()
@@ -214,8 +212,7 @@ def test_a_run_in_miniature(tiny_run):
     assert len(views) == len(labels) and labels.shape[1] == views.shape[1] * views.shape[2] // CELL**2
 
 
-def test_steps_lower_the_loss(tiny_run, monkeypatch):
-    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+def test_steps_lower_the_loss(tiny_run, exact):
     made = Pipeline("other", RECIPES["tiny"], tiny_run / "data", tiny_run / "next", 7, CPU)
     lesson = Lesson(pictures=2, questions=3, first_shares=READ, last_shares=READ, most_things=(9, 9))
     trainer = LanguageTrainer(made.model, made.packer, made.sets, lesson, "seed")

@@ -9,7 +9,8 @@ from typing import BinaryIO
 
 from stitchvlm.embedded import embedded_folder
 from stitchvlm.errors import DataError
-from stitchvlm.families.checkpoint import checkpoint_folder
+from stitchvlm.families.checkpoint import checkpoint_folder, read_json
+from stitchvlm.margins import CUTS_MARGINS
 
 WHOLE_BYTES = 64 * 2**20
 """Weight files of up to this size are read whole."""
@@ -21,20 +22,23 @@ _HEADER_BYTES = 100_000_000
 
 
 def fingerprint(source: str, whole_bytes: int = WHOLE_BYTES) -> str:
-    """The name of a checkpoint and a short mark of its weights: with other weights it is another.
+    """The name of a checkpoint and a short mark of its weights, and of whether it is shown pages without their margins.
 
     Files of up to ``whole_bytes`` count whole. Of larger ones the header and both ends of every tensor do, which training
     changes; an edit that leaves the ends of all tensors as they were does not show.
 
     Raises:
         ValueError: if there is no such checkpoint.
-        DataError: if a large file of it is no safetensors file.
+        DataError: if a large file of it is no safetensors file, or what it says of pictures cannot be read.
     """
-    digest = hashlib.sha256()
-    for path in sorted(Path(checkpoint_folder(source)).glob("*.safetensors")):
+    digest, folder = hashlib.sha256(), Path(checkpoint_folder(source))
+    for path in sorted(folder.glob("*.safetensors")):
         state = path.stat()
         mark = _file_mark(path.resolve(), state.st_mtime_ns, state.st_size, whole_bytes)
         digest.update(f"{path.name} {state.st_size} {mark} ".encode())
+    shown = folder / "preprocessor_config.json"
+    if shown.exists() and read_json(shown).get(CUTS_MARGINS, False):
+        digest.update(CUTS_MARGINS.encode())
     return f"{Path(embedded_folder(source) or source).name} {digest.hexdigest()[:12]}"
 
 
