@@ -32,7 +32,7 @@ from receipts_figures import Records, beside, exits, figures
 
 from stitchvlm.evaluation.compare import Comparison, Extras, make_rows, within_reach
 from stitchvlm.evaluation.results import ResultFile, read_records, read_settings
-from stitchvlm.evaluation.settings import LARGE_ALONE, RunSettings
+from stitchvlm.evaluation.settings import LARGE_ALONE, RunSettings, by_label, parse_method
 from stitchvlm.evaluation.study import Study
 from stitchvlm.evaluation.tables import StudyTable, slug
 from stitchvlm.evaluation.tasks import Task, open_task
@@ -105,24 +105,25 @@ class Progress:
 
 
 def is_guided(settings: Mapping[str, Any]) -> bool:
-    """Whether a row is one of those that overlays and seconds are of: guided, by default options and a fixed share."""
+    """Whether a row may be the one that overlays and seconds are of: guided, by default options and a fixed share."""
     plain = settings["method"] == "guided" and not settings["options"]
     return plain and isinstance(parse_keep(settings["keep"]), float)
 
 
-def rows_of(base: RunSettings, ways: Sequence[str]) -> dict[str, RunSettings]:
-    """The rows that `--also` names, and the models alone.
+def rows_at_one_share(base: RunSettings, ways: Sequence[str]) -> dict[str, RunSettings]:
+    """The rows that `--also` names.
 
     Raises:
-        ValueError: if one of them names no method or no share.
+        ValueError: if one of them is no method at a share.
     """
-    rows: dict[str, RunSettings] = {}
+    rows = []
     for way in ways:
-        method, _, share = way.rpartition("@")
-        if not method:
-            raise ValueError(f"{way!r} names no share: say METHOD@SHARE, such as guided:smooth=true@9%")
-        rows |= make_rows(base, [method], [share])
-    return rows
+        named, _, share = way.rpartition("@")
+        if not (named and share):
+            raise ValueError(f"{way!r} is no METHOD@SHARE: write it as in guided:smooth=true@9%")
+        method, options = parse_method(named)
+        rows.append(replace(base, method=method, options=options, keep=share))
+    return by_label(rows)
 
 
 class Extra:
@@ -136,9 +137,11 @@ class Extra:
         self.found = exits(self.records, given.score)
         threshold = self.found.get("threshold")
         self.exit = None if threshold is None else f"{given.score}:{threshold}"
-        keep, named = row.settings["keep"], rows_of(base, given.also)
-        likewise = [own for own in table.rows if (own.settings["method"], own.settings["keep"]) == ("guided", keep)]
-        also = {own.name: named[own.name] for own in likewise if own.name in named and own.name != row.name}
+        keep, named = row.settings["keep"], rows_at_one_share(base, given.also)
+        likewise = [
+            own.name for own in table.rows if own.settings["method"] == "guided" and own.settings["keep"] == keep
+        ]
+        also = {name: named[name] for name in sorted(likewise) if name in named and name != row.name}
         self._rows = receipts_seconds.ways(base, keep, self.exit) | also
         answered = {record["id"] for record in self.records}
         self._samples = [sample for sample in task.samples if sample.id in answered]
@@ -146,7 +149,6 @@ class Extra:
             "seconds_of": task.name,
             "guided": row.settings,
             "exit": self.exit,
-            "ways": list(self._rows),
             "device": given.device or ("cuda" if torch.cuda.is_available() else "cpu"),
             "threads": torch.get_num_threads(),
         }
@@ -204,7 +206,8 @@ def run(given: argparse.Namespace) -> None:
     name = f"folder:{given.receipts / 'val.jsonl'}"
     task = with_places(open_task(name, given.n), given.receipts)
     base = RunSettings(given.small, given.large, exit="never", max_new_tokens=given.max_new_tokens)
-    rows, left_out = within_reach(make_rows(base, given.methods, given.keep) | rows_of(base, given.also))
+    asked = [make_rows(base, given.methods, given.keep), rows_at_one_share(base, given.also)]
+    rows, left_out = within_reach(by_label(row for rows in asked for row in rows.values()))
     wanted = given.overlays is not None or given.timed != 0
     if wanted and not any(is_guided(asdict(settings)) for settings in rows.values()):
         raise ValueError(

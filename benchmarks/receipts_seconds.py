@@ -1,6 +1,6 @@
 """What an answer about a receipt takes: the large model alone, guided, and guided with exits, in turn on every question.
 
-Nothing is shared: each way answers every question as a user would have it. The three of them answer one question before the next
+Nothing is shared: each way answers every question as a user would have it. All of them answer one question before the next
 comes, another one first each time, so that a slow moment of the machine hits all of them. Questions about one receipt are one
 measurement, their mean; medians and ratios are of receipts.
 """

@@ -30,7 +30,9 @@ ARCHIVE, PIECE = "pair.tar", 15_000_000
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="folder for pictures and training state (15 GB)")
+    parser.add_argument(
+        "--work", type=Path, required=True, help="folder for pictures and state (15 GB, 20 for receipts)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for the pieces with models and logs")
     parser.add_argument("--fonts", type=Path, help="folder with font files (default: those of the system)")
     parser.add_argument("--receipts", type=Path, help="folder of real receipts, for a recipe that reads documents")

@@ -215,8 +215,19 @@ def test_rows_at_one_share_and_the_guided_ones_among_them_timed(run, folder, tmp
     assert {"guided", "guided (smooth True) 50%"} <= set(told["seconds"]["ways"]) and told["seconds"]["keep"] == 0.5
     assert not {"guided (smooth True) 25%", "random 25%"} & set(told["seconds"]["ways"])
     places = ["--work", str(tmp_path / "other"), "--out", str(tmp_path / "out.json")]
-    assert main([str(folder), *places, "--also", "random"]) == 1
-    assert "'random' names no share: say METHOD@SHARE" in capsys.readouterr().err and not (tmp_path / "other").exists()
+    for word in ("random", "@9%", "guided@"):
+        assert main([str(folder), *places, "--also", word]) == 1
+        told = capsys.readouterr().err
+        assert f"{word!r} is no METHOD@SHARE" in told and not (tmp_path / "other").exists()
+
+
+def test_other_rows_are_timed_in_a_file_of_their_own(run, monkeypatch):
+    first = run("--n", "2")["seconds"]
+    more = run("--n", "2", "--also", "guided:smooth=true@50%", "guided:rows=answer@50%")["seconds"]
+    assert set(more["ways"]) - set(first["ways"]) == {"guided (smooth True) 50%", "guided (rows answer) 50%"}
+    monkeypatch.setattr(Study, "answer", lambda *_: 1 / 0)
+    assert run("--n", "2")["seconds"] == first
+    assert run("--n", "2", "--also", "guided:rows=answer@50%", "guided:smooth=true@50%")["seconds"] == more
 
 
 def test_what_was_interrupted_goes_on_and_nothing_is_asked_twice(run, tmp_path, monkeypatch):

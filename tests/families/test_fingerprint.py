@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoProcessor
 
 from stitchvlm.embedded import embedded_folder
 from stitchvlm.errors import DataError
@@ -59,6 +60,11 @@ def test_weights_that_are_shown_pages_without_margins_have_another_mark(copy):
         path = Path(folder) / "preprocessor_config.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {CUTS_MARGINS: flag}))
     assert fingerprint(plain) == fingerprint(copy("other")) != fingerprint(cut)
+    AutoProcessor.from_pretrained(cut).save_pretrained(cut)
+    (Path(cut) / "preprocessor_config.json").unlink()
+    assert fingerprint(cut) != fingerprint(plain), "as transformers saves it anew"
+    (Path(plain) / "preprocessor_config.json").unlink()
+    assert fingerprint(plain) == fingerprint(copy("another"))
 
 
 @pytest.mark.parametrize("limit", [WHOLE_BYTES, SAMPLED])

@@ -12,6 +12,7 @@ import torch
 from conftest import GROWN, TINY, budget
 from PIL import Image, ImageDraw
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForImageTextToText
 
 from stitchvlm import Stitch
 from stitchvlm.families import load_vlm
@@ -80,6 +81,18 @@ def test_a_model_in_several_files_loads_and_all_of_them_mark_it(speaker, build_l
     content[-1] ^= 1
     files[-1].write_bytes(content)
     assert fingerprint(str(tmp_path)) != before
+
+
+def test_a_model_replaces_the_one_that_was_saved_before_it_grew(build_large_tiles, tmp_path):
+    """In one file at first, in several later, and the other way round."""
+    first, grown = build_large_tiles(LOCAL), build_large_tiles(GROWN)
+    for model, largest in ((first, 10**9), (grown, 200_000), (first, 10**9)):
+        save_model(model, tmp_path, largest_file=largest)
+        weights = {path.name for path in tmp_path.glob("model*")}
+        assert ("model.safetensors" in weights) != ("model.safetensors.index.json" in weights)
+        loaded = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=torch.float32).state_dict()
+        assert loaded.keys() == model.state_dict().keys()
+        assert all(torch.equal(loaded[name], weight.bfloat16().float()) for name, weight in model.state_dict().items())
 
 
 # A run

@@ -22,6 +22,7 @@ from stitchvlm.training.grid import TILES
 from stitchvlm.training.guiding import Guide
 from stitchvlm.training.language import FeatureBank
 from stitchvlm.training.loop import Budget, Deadline, run_stage
+from stitchvlm.training.optim import rate_at
 from stitchvlm.training.pipeline import Pipeline, compile_layers
 from stitchvlm.training.recipe import adapt
 from stitchvlm.training.recipes import RECIPES
@@ -297,6 +298,18 @@ def test_the_module_ends_with_a_code_and_one_sentence(tiny_world, tmp_path, no_f
     assert end("--fonts", str(tmp_path / "none")) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("training: ") and "is no folder of fonts" in line
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_a_stage_is_of_one_model_and_its_rate_rises_and_falls_as_it_says(name):
+    """`--begin` goes by a stage's name; a stage that is shorter than its warm-up would end at its highest rate."""
+    stages = [stage for of_model in RECIPES[name].stages.values() for stage in of_model]
+    assert len({stage.name for stage in stages}) == len(stages)
+    for budget in (stage.budget for stage in stages if stage.budget.steps):
+        at = [(budget.progress(step, 0.0), step) for step in range(budget.steps)]
+        rates = [rate_at(*when, budget.peak_rate, budget.warmup, budget.decay_from) for when in at]
+        assert max(rates) > 0.75 * budget.peak_rate
+        assert rates[-1] < 0.05 * budget.peak_rate or budget.decay_from == 1.0
 
 
 @pytest.mark.parametrize("name", ["scenes", "receipts"])

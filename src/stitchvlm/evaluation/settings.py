@@ -90,7 +90,7 @@ class RunSettings:
         return replace(resolved, exit=_spelled(within(policy, resolved._in_use)))
 
     def identity(self, task: str) -> dict[str, Any]:
-        """What must agree for two runs to go into one file; models by their weights, not by where they lie."""
+        """What must agree for two runs to go into one file; models by their marks (`fingerprint`), not by where they lie."""
         resolved = self.resolve()
         return {"task": task} | asdict(resolved) | resolved._models()
 

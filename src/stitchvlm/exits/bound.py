@@ -45,7 +45,7 @@ def way_in_use(
     first_query: FirstQuery = "text",
     quantize: str | None = None,
 ) -> dict[str, Any]:
-    """The settings of a pair of checkpoints in use, as :func:`difference` compares them; models by their weights."""
+    """The settings of a pair of checkpoints in use, as :func:`difference` compares them; models by their marks (`fingerprint`)."""
     return {
         "small": fingerprint(small),
         "large": fingerprint(large),

@@ -1,4 +1,4 @@
-"""Telling checkpoints apart by their weights, wherever they lie."""
+"""Telling checkpoints apart by their weights and by how they are shown pages, wherever they lie."""
 
 import hashlib
 import json
@@ -36,10 +36,16 @@ def fingerprint(source: str, whole_bytes: int = WHOLE_BYTES) -> str:
         state = path.stat()
         mark = _file_mark(path.resolve(), state.st_mtime_ns, state.st_size, whole_bytes)
         digest.update(f"{path.name} {state.st_size} {mark} ".encode())
-    shown = folder / "preprocessor_config.json"
-    if shown.exists() and read_json(shown).get(CUTS_MARGINS, False):
+    if _cuts_margins(folder):
         digest.update(CUTS_MARGINS.encode())
     return f"{Path(embedded_folder(source) or source).name} {digest.hexdigest()[:12]}"
+
+
+def _cuts_margins(folder: Path) -> bool:
+    """Whether it asks for pages without margins, in whichever of the two files transformers keeps what it says of pictures."""
+    files = [folder / f"{name}_config.json" for name in ("processor", "preprocessor")]
+    told = [read_json(path) for path in files if path.exists()]
+    return any(one.get("image_processor", one).get(CUTS_MARGINS, False) for one in told)
 
 
 @lru_cache(maxsize=1024)

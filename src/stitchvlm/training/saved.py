@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForImageTextToText, GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 LARGEST_FILE = 15_500_000
 """Bytes of weights in one file, of which there are several where a model has more."""
@@ -17,6 +18,11 @@ def save_model(model: PreTrainedModel, folder: Path, largest_file: int = LARGEST
     copy.load_state_dict(model.state_dict())
     text = model.config.text_config
     copy.generation_config = GenerationConfig(eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id)
+    for stale in (
+        SAFE_WEIGHTS_NAME,
+        SAFE_WEIGHTS_INDEX_NAME,
+    ):  # one file beside several would be loaded in their place, an index beside one tell of files that are gone
+        (folder / stale).unlink(missing_ok=True)
     copy.save_pretrained(folder, max_shard_size=largest_file)
 
 
