@@ -18,10 +18,8 @@ def save_model(model: PreTrainedModel, folder: Path, largest_file: int = LARGEST
     copy.load_state_dict(model.state_dict())
     text = model.config.text_config
     copy.generation_config = GenerationConfig(eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id)
-    for stale in (
-        SAFE_WEIGHTS_NAME,
-        SAFE_WEIGHTS_INDEX_NAME,
-    ):  # one file beside several would be loaded in their place, an index beside one tell of files that are gone
+    # One file left beside several would be loaded in their place; an index beside one would tell of files that are gone.
+    for stale in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME):
         (folder / stale).unlink(missing_ok=True)
     copy.save_pretrained(folder, max_shard_size=largest_file)
 
